@@ -1,0 +1,81 @@
+"""thinfile: models of customers of whom little is known.
+
+Every public class is here by name and imported when it is first asked for, so that importing
+thinfile brings in neither torch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from thinfile._version import __version__
+
+if TYPE_CHECKING:
+    from thinfile.artifact.folder import load, save
+    from thinfile.baselines.boosted import BoostedTreesClassifier
+    from thinfile.baselines.forest import RandomForestOnSourceClassifier
+    from thinfile.baselines.logistic import LogisticClassifier
+    from thinfile.baselines.refit import ScoreRefitClassifier
+    from thinfile.compare.run import compare
+    from thinfile.data.encode import TableEncoder
+    from thinfile.data.read import read_table
+    from thinfile.nn.divergence import mk_mmd
+    from thinfile.schema.model import Schema
+    from thinfile.tabular.mlp import MLPClassifier
+    from thinfile.transfer.dan import DANClassifier
+    from thinfile.transfer.dann import DANNClassifier
+    from thinfile.transfer.deep_coral import DeepCORALClassifier
+    from thinfile.transfer.fine_tune import FineTuneClassifier
+    from thinfile.transfer.tradaboost import TrAdaBoostClassifier
+
+_HOME = {
+    "BoostedTreesClassifier": "baselines.boosted",
+    "DANClassifier": "transfer.dan",
+    "DANNClassifier": "transfer.dann",
+    "DeepCORALClassifier": "transfer.deep_coral",
+    "FineTuneClassifier": "transfer.fine_tune",
+    "LogisticClassifier": "baselines.logistic",
+    "MLPClassifier": "tabular.mlp",
+    "RandomForestOnSourceClassifier": "baselines.forest",
+    "Schema": "schema.model",
+    "ScoreRefitClassifier": "baselines.refit",
+    "TableEncoder": "data.encode",
+    "TrAdaBoostClassifier": "transfer.tradaboost",
+    "compare": "compare.run",
+    "load": "artifact.folder",
+    "mk_mmd": "nn.divergence",
+    "read_table": "data.read",
+    "save": "artifact.folder",
+}
+
+__all__ = [
+    "BoostedTreesClassifier",
+    "DANClassifier",
+    "DANNClassifier",
+    "DeepCORALClassifier",
+    "FineTuneClassifier",
+    "LogisticClassifier",
+    "MLPClassifier",
+    "RandomForestOnSourceClassifier",
+    "Schema",
+    "ScoreRefitClassifier",
+    "TableEncoder",
+    "TrAdaBoostClassifier",
+    "__version__",
+    "compare",
+    "load",
+    "mk_mmd",
+    "read_table",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'thinfile' has no attribute {name!r}")
+    return getattr(import_module(f"thinfile.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,128 @@
+"""The registry: one line per method, read by the CLI, compare, the docs and the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from thinfile.errors import ParameterError
+
+if TYPE_CHECKING:
+    from thinfile.estimator import Estimator
+
+SOURCE, TARGET_LABELS, UNLABELLED = "source", "target_labels", "unlabelled_target"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to build a model, by name.
+
+    Attributes
+    ----------
+    name : str
+        What users type.
+    title : str
+        What tables and pictures show.
+    family : {"baseline", "tabular", "transfer"}
+    path : str
+        "module:class" of the estimator.
+    needs : frozenset of {"source", "target_labels", "unlabelled_target"}
+        Rows without which it makes no sense.
+    summary : str
+        What it does, in a line.
+    paper : str
+        Where it comes from.
+    params : mapping
+        Constructor arguments that make the class this method.
+    uses_target_labels : bool
+        Whether labels of the target change what it learns.
+    """
+
+    name: str
+    title: str
+    family: str
+    path: str
+    needs: frozenset[str]
+    summary: str
+    paper: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    uses_target_labels: bool = True
+
+    def estimator_class(self) -> type[Estimator]:
+        """The class, imported now."""
+        module, name = self.path.split(":")
+        cls: type[Estimator] = getattr(import_module(module), name)
+        return cls
+
+    def build(self, **common: Any) -> Estimator:
+        """An unfitted estimator; `common` goes over the method's own arguments."""
+        return self.estimator_class()(**{**self.params, **common})
+
+
+def _method(
+    name: str,
+    title: str,
+    path: str,
+    needs: str,
+    summary: str,
+    paper: str,
+    *,
+    source_only: bool = False,
+    **params: Any,
+) -> Method:
+    folder = path.split(".")[0]
+    family = "baseline" if folder == "baselines" else folder
+    return Method(
+        name,
+        title,
+        family,
+        f"thinfile.{path}",
+        frozenset(needs.split()),
+        summary,
+        paper,
+        params,
+        uses_target_labels=not source_only,
+    )
+
+
+_BOOSTED = "baselines.boosted:BoostedTreesClassifier"
+_LOGISTIC = "baselines.logistic:LogisticClassifier"
+_KE = "Ke et al., LightGBM, NeurIPS 2017"
+_THOMAS = "Thomas, Edelman, Crook, Credit scoring and its applications, SIAM 2002"
+
+# fmt: off
+METHODS: dict[str, Method] = {m.name: m for m in (
+    _method("boosted_source", "Boosted trees, source", _BOOSTED, "source", "Gradient boosting on the source's labels alone", _KE, rows="source", source_only=True),
+    _method("boosted_target", "Boosted trees, target", _BOOSTED, "target_labels", "Gradient boosting on the target's few labels alone", _KE, rows="target"),
+    _method("boosted_pooled", "Boosted trees, pooled", _BOOSTED, "source target_labels", "Gradient boosting on both, with a population column and weights", _KE, rows="pooled"),
+    _method("boosted_weighted", "Boosted trees, importance-weighted", _BOOSTED, "source unlabelled_target", "Source rows weighted by how much they look like the target", "Bickel, Brückner, Scheffer, JMLR 2009", rows="pooled", importance=True),
+    _method("boosted_scaled", "Boosted trees, scaled per population", _BOOSTED, "source unlabelled_target", "Numbers centred and scaled within their own population", _KE, rows="pooled", align="scale"),
+    _method("boosted_coral", "Boosted trees, CORAL", _BOOSTED, "source unlabelled_target", "Source numbers given the target's covariance", "Sun, Feng, Saenko, AAAI 2016", rows="pooled", align="coral"),
+    _method("logistic_source", "Logistic regression, source", _LOGISTIC, "source", "Logistic regression on the source's labels alone", _THOMAS, rows="source", source_only=True),
+    _method("logistic_target", "Logistic regression, target", _LOGISTIC, "target_labels", "Logistic regression on the target's few labels alone", _THOMAS, rows="target"),
+    _method("logistic_pooled", "Logistic regression, pooled", _LOGISTIC, "source target_labels", "Logistic regression on both, with a population column and weights", _THOMAS, rows="pooled"),
+    _method("score_refit", "Source score refitted", "baselines.refit:ScoreRefitClassifier", "source target_labels", "The source's boosted score corrected on the target's labels", _THOMAS),
+    _method("forest_source", "Random forest, source", "baselines.forest:RandomForestOnSourceClassifier", "source", "Random forest on the source's labels alone", "Breiman, Machine Learning 2001", source_only=True),
+    _method("mlp", "Network, pooled", "tabular.mlp:MLPClassifier", "source", "Plain network on all labelled rows", "Goodfellow, Bengio, Courville, Deep learning, MIT Press 2016"),
+    _method("dan", "DAN (MK-MMD)", "transfer.dan:DANClassifier", "source unlabelled_target", "Hidden layers of both populations drawn together by MK-MMD", "Long et al., ICML 2015"),
+    _method("dann", "DANN (adversarial)", "transfer.dann:DANNClassifier", "source unlabelled_target", "Hidden layer from which populations cannot be told apart", "Ganin et al., JMLR 2016"),
+    _method("deep_coral", "Deep CORAL", "transfer.deep_coral:DeepCORALClassifier", "source unlabelled_target", "Covariances of hidden layers drawn together", "Sun, Saenko, ECCV workshops 2016"),
+    _method("fine_tune", "Fine-tuned network", "transfer.fine_tune:FineTuneClassifier", "source target_labels", "Network trained on the source, then on the target's few labels", "Yosinski et al., NeurIPS 2014"),
+    _method("tradaboost", "TrAdaBoost (boosted trees)", "transfer.tradaboost:TrAdaBoostClassifier", "source target_labels", "Boosting that trusts misleading source rows less and less", "Dai et al., ICML 2007"),
+)}
+# fmt: on
+
+
+def get_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none; the message lists those there are.
+    """
+    if name not in METHODS:
+        raise ParameterError(f"method={name!r} must be one of {', '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,392 @@
+"""Distances between two populations that a network can be trained on: MK-MMD, joint MMD, CORAL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from thinfile.errors import DataError
+from thinfile.nn.mmd_tiles import (
+    Joined,
+    KernelBank,
+    Layer,
+    PairWeights,
+    fold,
+    join,
+    tiled_mmd,
+    too_rough,
+)
+from thinfile.nn.populations import Layers, layer_pairs, refuse_not_finite, row_weights, working
+from thinfile.params import check_params, either, integer, one_of, optional, real, sequence_of
+
+Estimator = Literal["unbiased", "biased", "linear"]
+Width = float | Sequence[float] | None
+Pair = tuple[Tensor, Tensor]
+
+
+def mk_mmd(
+    source: Layers,
+    target: Layers,
+    *,
+    source_weight: Any = None,
+    target_weight: Any = None,
+    n_kernels: int = 5,
+    base: float = 2.0,
+    width: Width = None,
+    kernel_weight: Sequence[float] | None = None,
+    estimator: Estimator = "unbiased",
+) -> Tensor:
+    """Squared distance between the mean embeddings of two samples under several Gaussian kernels.
+
+    MMD² = Σ_ij a_i a_j k(s_i, s_j) + Σ_ij b_i b_j k(t_i, t_j) − 2 Σ_ij a_i b_j k(s_i, t_j), where
+    k(x, y) = Σ_k kernel_weight_k · exp(−‖x − y‖² / width_k). Use it as a loss that pulls the
+    layers of a network together over two populations. Do not use it where the share of the event
+    differs between them unless `source_weight` corrects for it: aligning the margins then pushes
+    apart what belongs together. The biased value of a few hundred rows is mostly bias, so plot
+    the unbiased one; both have the same gradient but for the factor n / (n − 1) within a
+    population.
+
+    Time is O(N²·features), memory O(N·features); the gradient is analytic and computed with the
+    value, so a second derivative is not to be had. Weights and a data-driven width are constants
+    to the gradient.
+
+    Parameters
+    ----------
+    source, target
+        (rows, columns) floating tensors on one device, or lists of them, one per layer; the
+        values of several layers are added. Half precision is computed in float32; where float32
+        cannot resolve the narrowest width, float64 is used.
+    source_weight, target_weight
+        One non-negative number per row (importance, class prior), brought to the sum 1 per
+        population. Default: equal.
+    n_kernels
+        Number of kernels, at least 1.
+    base
+        Ratio of neighbouring widths, above 1. The value 2 needs one exponential per pair, any
+        other one for each kernel.
+    width
+        The middle width w; the widths are w · base^(i − n_kernels // 2), i = 0 … n_kernels − 1.
+        None takes the mean squared distance over the n² − n ordered pairs of the joined sample,
+        rows weighted alike (1 where all rows are identical). A sequence is taken as the widths
+        themselves, and `n_kernels` and `base` are then not used.
+    kernel_weight
+        One non-negative number per kernel, not all zero, in the order of the widths. Default: 1
+        each, so the value lies in [0, 2 · n_kernels].
+    estimator
+        "unbiased" leaves each row's pair with itself out and divides by Σ_{i≠j} a_i a_j; it may
+        be negative. "biased" keeps it. "linear" averages over consecutive quadruples of rows in
+        O(N·features), leaving out what does not fill one: for monitoring streams, since it is
+        some twenty times noisier. Rows must come in random order for it.
+
+    Returns
+    -------
+    Tensor
+        0-dimensional, in the dtype of the input (float32 for half precision).
+
+    Raises
+    ------
+    ParameterError
+        An option breaks its rule.
+    DataError
+        No rows, unequal columns, values that are not finite, negative weights; fewer than two
+        rows of positive weight in a population, unless the estimator is "biased".
+
+    References
+    ----------
+    Gretton et al., "A kernel two-sample test", JMLR 13 (2012).
+    Long et al., "Learning transferable features with deep adaptation networks", ICML 2015.
+    Yan et al., "Mind the class weight bias", CVPR 2017 (row weights).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from thinfile.nn.divergence import mk_mmd
+    >>> source = torch.tensor([[0.0], [1.0]], requires_grad=True)
+    >>> target = torch.tensor([[0.0], [1.0]])
+    >>> float(mk_mmd(source, target, estimator="biased"))
+    0.0
+    """
+    _check_options("mk_mmd", n_kernels, base, width, kernel_weight, estimator, _ESTIMATORS)
+    pairs = layer_pairs(source, target)
+    shape = _BankShape(n_kernels, base, width, kernel_weight)
+    weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
+    if estimator == "linear":
+        return torch.stack([_linear(pair, weights, shape) for pair in pairs]).sum()
+    values = [_quadratic([pair], weights, shape, estimator) for pair in pairs]
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
+
+
+def joint_mmd(
+    source: Sequence[Tensor],
+    target: Sequence[Tensor],
+    *,
+    source_weight: Any = None,
+    target_weight: Any = None,
+    n_kernels: int = 5,
+    base: float = 2.0,
+    width: Width = None,
+    kernel_weight: Sequence[float] | None = None,
+    estimator: Literal["unbiased", "biased"] = "unbiased",
+) -> Tensor:
+    """MMD² of the joint distribution of several layers: their kernels are multiplied.
+
+    Use it in place of the sum of `mk_mmd` when layers must agree together (features and
+    predictions, say), as joint adaptation networks do. With one layer it is `mk_mmd`.
+
+    Parameters
+    ----------
+    source, target
+        Lists of (rows, columns) tensors, one per layer, all of the same rows.
+    source_weight, target_weight, n_kernels, base, width, kernel_weight, estimator
+        As in `mk_mmd`; the widths of each layer are its own. There is no linear estimator.
+
+    Returns
+    -------
+    Tensor
+        0-dimensional.
+
+    Raises
+    ------
+    ParameterError, DataError
+        As in `mk_mmd`.
+
+    References
+    ----------
+    Long et al., "Deep transfer learning with joint adaptation networks", ICML 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from thinfile.nn.divergence import joint_mmd
+    >>> hidden, score = torch.eye(3), torch.zeros(3, 1)
+    >>> float(joint_mmd([hidden, score], [hidden, score], estimator="biased"))
+    0.0
+    """
+    _check_options("joint_mmd", n_kernels, base, width, kernel_weight, estimator, _PAIRWISE)
+    pairs = layer_pairs(source, target)
+    shape = _BankShape(n_kernels, base, width, kernel_weight)
+    weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
+    return _quadratic(pairs, weights, shape, estimator)
+
+
+def coral(
+    source: Tensor, target: Tensor, *, source_weight: Any = None, target_weight: Any = None
+) -> Tensor:
+    """Deep CORAL: squared Frobenius distance of the covariances over 4 · columns².
+
+    Use it as a cheap loss, O(rows·columns²); it sees neither means nor anything beyond second
+    moments, so a pure shift of the mean is invisible to it.
+
+    Parameters
+    ----------
+    source, target
+        (rows, columns) floating tensors with at least two rows of positive weight each.
+    source_weight, target_weight
+        One non-negative number per row; the covariance is then the unbiased one for weights
+        that sum to 1, Σ a_i (x_i − x̄)(x_i − x̄)ᵀ / (1 − Σ a_i²).
+
+    Returns
+    -------
+    Tensor
+        0-dimensional; autograd gives its gradient.
+
+    Raises
+    ------
+    DataError
+        As in `mk_mmd`.
+
+    References
+    ----------
+    Sun, Saenko, "Deep CORAL: correlation alignment for deep domain adaptation", ECCV 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from thinfile.nn.divergence import coral
+    >>> rows = torch.tensor([[0.0], [2.0]])  # variance 2, and 8 when doubled
+    >>> float(coral(rows, 2 * rows))
+    9.0
+    """
+    pair = layer_pairs(source, target)[0]
+    weights = _pair_of_weights(pair, source_weight, target_weight, "unbiased")
+    if not all(bool(torch.isfinite(rows).all()) for rows in pair):
+        refuse_not_finite([pair])
+    one, other = (_covariance(working(r), a.to(working(r).dtype)) for r, a in zip(pair, weights, strict=True))
+    return (one - other).square().sum() / (4.0 * one.shape[0] ** 2)
+
+
+class _BankShape:
+    """How the widths of a layer follow from its mean squared distance."""
+
+    def __init__(
+        self, n_kernels: int, base: float, width: Width, weight: Sequence[float] | None
+    ) -> None:
+        self.powers = [float(base) ** (i - n_kernels // 2) for i in range(n_kernels)]
+        self.width = width
+        self.weight = weight
+
+    def bank(self, mean_squared_distance: float) -> KernelBank:
+        if isinstance(self.width, Sequence):
+            widths = [float(width) for width in self.width]
+        else:
+            middle = mean_squared_distance if self.width is None else float(self.width)
+            # Identical rows have the kernel value 1 at any width.
+            widths = [(middle or 1.0) * power for power in self.powers]
+        weights = [1.0] * len(widths) if self.weight is None else [float(w) for w in self.weight]
+        ordered = sorted(zip(widths, weights, strict=True), reverse=True)
+        return KernelBank(tuple(w for w, _ in ordered), tuple(b for _, b in ordered))
+
+
+class _TiledMMD(torch.autograd.Function):
+    """Value and gradient in one pass; what waits for backward is only the gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        shape: _BankShape,
+        weights: Pair,
+        unbiased: bool,
+        with_gradient: bool,
+        *rows: Tensor,
+    ) -> Tensor:
+        pairs = list(zip(rows[0::2], rows[1::2], strict=True))
+        with torch.autocast(rows[0].device.type, enabled=False):
+            layers = _layers([(working(s), working(t)) for s, t in pairs], shape)
+            value, gradients = tiled_mmd(
+                layers,
+                _pair_weights(weights, layers[0].left.dtype, unbiased),
+                len(rows[0]),
+                with_gradient=with_gradient,
+            )
+        n_source = len(rows[0])
+        ctx.save_for_backward(*(g.to(r.dtype) for g, r in zip(gradients, rows[0::2], strict=False)))
+        ctx.n_source = n_source
+        return value.to(working(rows[0]).dtype)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, outer: Tensor) -> Any:
+        gradients: list[Tensor | None] = [None] * 4
+        for i, gradient in enumerate(ctx.saved_tensors):
+            halves = (gradient[: ctx.n_source], gradient[ctx.n_source :])
+            for half, needed in zip(halves, ctx.needs_input_grad[4 + 2 * i :], strict=False):
+                gradients.append(outer.to(half.dtype) * half if needed else None)
+        return tuple(gradients)
+
+
+def _quadratic(pairs: list[Pair], weights: Pair, shape: _BankShape, estimator: Estimator) -> Tensor:
+    flat = [rows for pair in pairs for rows in pair]
+    # Inside a Function the grad mode of the caller is no longer to be seen.
+    with_gradient = torch.is_grad_enabled() and any(rows.requires_grad for rows in flat)
+    value: Tensor = _TiledMMD.apply(shape, weights, estimator == "unbiased", with_gradient, *flat)
+    return value
+
+
+def _layers(pairs: list[Pair], shape: _BankShape) -> list[Layer]:
+    joined = [_join_checked(pair) for pair in pairs]
+    banks = [shape.bank(layer.mean_squared_distance) for layer in joined]
+    if any(too_rough(layer, bank) for layer, bank in zip(joined, banks, strict=True)):
+        joined = [join(source.double(), target.double()) for source, target in pairs]
+    return [fold(layer, bank) for layer, bank in zip(joined, banks, strict=True)]
+
+
+def _join_checked(pair: Pair) -> Joined:
+    joined = join(*pair)
+    if not joined.size < float("inf"):
+        refuse_not_finite([pair])
+    return joined
+
+
+def _linear(pair: Pair, weights: Pair, shape: _BankShape) -> Tensor:
+    with torch.no_grad():
+        bank = shape.bank(_join_checked((working(pair[0]), working(pair[1]))).mean_squared_distance)
+    n_quadruples = min(len(pair[0]), len(pair[1])) // 2
+    s, t = (working(rows)[: 2 * n_quadruples].unflatten(0, (-1, 2)) for rows in pair)
+    a, b = (w[: 2 * n_quadruples].to(s.dtype).unflatten(0, (-1, 2)) for w in weights)
+    parts = [
+        (_kernel(one, other, bank), weight)
+        for one, other, weight in (
+            (s[:, 0], s[:, 1], a[:, 0] * a[:, 1]),
+            (t[:, 0], t[:, 1], b[:, 0] * b[:, 1]),
+            (s[:, 0], t[:, 1], a[:, 0] * b[:, 1]),
+            (s[:, 1], t[:, 0], a[:, 1] * b[:, 0]),
+        )
+    ]
+    if any(float(weight.sum()) == 0.0 for _, weight in parts):
+        raise DataError("linear estimator: no pair of consecutive rows has two positive weights")
+    ss, tt, st, ts = ((kernel * weight).sum() / weight.sum() for kernel, weight in parts)
+    return ss + tt - st - ts
+
+
+def _kernel(one: Tensor, other: Tensor, bank: KernelBank) -> Tensor:
+    distance = (one - other).square().sum(dim=1)  # (quadruples,)
+    terms = [w * torch.exp(-distance / b) for b, w in zip(bank.widths, bank.weights, strict=True)]
+    return torch.stack(terms).sum(dim=0)
+
+
+def _covariance(rows: Tensor, weight: Tensor) -> Tensor:
+    centred = rows - weight @ rows
+    return (centred * weight[:, None]).T @ centred / (1.0 - weight.square().sum())
+
+
+def _pair_of_weights(pair: Pair, source: Any, target: Any, estimator: Estimator) -> Pair:
+    weights = (
+        row_weights("source_weight", source, pair[0]),
+        row_weights("target_weight", target, pair[1]),
+    )
+    if estimator != "biased":
+        _need_two_rows("source", weights[0], source is None)
+        _need_two_rows("target", weights[1], target is None)
+    return weights
+
+
+def _need_two_rows(name: str, weight: Tensor, equal: bool) -> None:
+    n_positive = len(weight) if equal else int((weight > 0).sum())
+    if n_positive < 2:
+        raise DataError(
+            f"{name}: {n_positive} row of positive weight; two are needed"
+            " (the biased MMD takes one)"
+        )
+
+
+def _pair_weights(weights: Pair, dtype: torch.dtype, unbiased: bool) -> PairWeights:
+    signed = torch.cat([weights[0], -weights[1]]).to(dtype)
+    if not unbiased:
+        return PairWeights(signed, 1.0, 1.0, with_diagonal=True)
+    scales = [1.0 / (1.0 - float(weight.square().sum())) for weight in weights]
+    return PairWeights(signed, scales[0], scales[1], with_diagonal=False)
+
+
+_PAIRWISE = ("unbiased", "biased")
+_ESTIMATORS = (*_PAIRWISE, "linear")
+_POSITIVE = real(0.0, bounds="()")
+
+
+def _check_options(
+    owner: str,
+    n_kernels: int,
+    base: float,
+    width: Width,
+    kernel_weight: Sequence[float] | None,
+    estimator: str,
+    estimators: Sequence[str],
+) -> None:
+    n_widths = len(width) if isinstance(width, Sequence) else n_kernels
+    values = {"n_kernels": n_kernels, "base": base, "width": width, "estimator": estimator}
+    rules = {
+        "n_kernels": integer(1),
+        "base": real(1.0, bounds="()"),
+        "width": optional(either(_POSITIVE, sequence_of(_POSITIVE, min_length=1))),
+        "estimator": one_of(*estimators),
+        "kernel_weight": (
+            lambda v: sequence_of(real(0.0))[0](v) and len(v) == n_widths and any(v),
+            f"None or {n_widths} non-negative numbers, not all zero",
+        ),
+    }
+    if kernel_weight is not None:
+        values["kernel_weight"] = kernel_weight
+    check_params(owner, values, rules)

@@ -1,0 +1,77 @@
+"""Batches and layers as the methods that align populations need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from thinfile.estimator import TrainingData
+from thinfile.network import TableNetwork, Tensors
+from thinfile.training.batches import Batches, Pair, PairedBatches, TensorBatches
+
+NOTHING_TO_ADAPT = "no target rows: nothing to adapt"
+
+
+def paired_batches(
+    tensors: Tensors, rows: npt.NDArray[np.intp], data: TrainingData, batch_size: int
+) -> Batches:
+    """Labelled rows beside rows of the target whose labels, if any, are left out of sight.
+
+    One epoch is one pass over the labelled rows. Where there is no target (or no source) to
+    adapt, the batches are the labelled rows alone.
+    """
+    labelled = tensors.rows(rows)
+    batches = TensorBatches(labelled, min(batch_size, len(rows)))
+    target = data.target
+    if len(target) < 2 or not len(data.source):
+        return batches
+    unlabelled = {name: tensors.rows(target)[name] for name in ("numbers", "codes")}
+    return PairedBatches(
+        batches, TensorBatches(unlabelled, min(batch_size, len(target))), n_batches=len(batches)
+    )
+
+
+@dataclass(frozen=True)
+class PairedPass:
+    """One forward pass of both populations through the same weights."""
+
+    logit: torch.Tensor  # (labelled rows,)
+    source_layers: list[torch.Tensor]  # each (source rows, width)
+    target_layers: list[torch.Tensor]  # each (target rows, width)
+    source_y: torch.Tensor  # (source rows,)
+
+
+def paired_pass(network: TableNetwork, pair: Pair) -> PairedPass:
+    """Hidden layers of the source's and the target's rows, and the logits of the labelled."""
+    labelled, target = pair
+    n_labelled = len(labelled["y"])
+    layers = network.hidden(
+        torch.cat([labelled["numbers"], target["numbers"]]),
+        torch.cat([labelled["codes"], target["codes"]]),
+    )
+    is_source = ~labelled["is_target"]
+    return PairedPass(
+        logit=network.logit(layers[-1][:n_labelled]),
+        source_layers=[layer[:n_labelled][is_source] for layer in layers],
+        target_layers=[layer[n_labelled:] for layer in layers],
+        source_y=labelled["y"][is_source],
+    )
+
+
+def chosen_layers(layers: list[torch.Tensor], which: str) -> list[torch.Tensor]:
+    """The last hidden layer, or all of them."""
+    return layers[-1:] if which == "last" else layers
+
+
+def prior_weight(source_y: torch.Tensor, source_rate: float, target_rate: float) -> torch.Tensor:
+    """Weights that give source rows the target's base rate, shape (source rows,).
+
+    Aligning populations of different base rates as they are pulls events onto non-events (Zhao et
+    al., ICML 2019); weighting the source by class first is the repair (Yan et al., CVPR 2017).
+    """
+    event = target_rate / source_rate
+    other = (1.0 - target_rate) / (1.0 - source_rate)
+    return torch.where(source_y > 0.5, event, other)

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
-    _num_features,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -323,6 +323,10 @@ _RULES: dict[str, Rule] = {
 
 
 def _is_table(X: Any) -> bool:
+    if issparse(X):  # one kind of sparse matrix is a dict
+        return False
+    if isinstance(X, pl.LazyFrame):  # asking it for its columns warns
+        return True
     return hasattr(X, "columns") or hasattr(X, "column_names") or isinstance(X, dict)
 
 

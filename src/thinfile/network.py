@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,9 @@ from thinfile.nn.losses import binary_cross_entropy
 from thinfile.params import Rule
 from thinfile.training.batches import Batches, TensorBatches
 from thinfile.training.device import choose_device, lean_cpu, seeded
-from thinfile.training.loop import Phase, train
+from thinfile.training.loop import train
 from thinfile.training.optimizer import adam
+from thinfile.training.phase import Phase
 
 Terms = Mapping[str, torch.Tensor]
 TermWeights = Mapping[str, float | Callable[[int], float]]

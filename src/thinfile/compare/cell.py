@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from thinfile.compare.plan import Part, Plan, stratified_folds
+from thinfile.artifact.atomic import writing
+from thinfile.compare.plan import Part, Plan, fold_of
 from thinfile.compare.task import Rows, Task
 from thinfile.errors import ThinfileError
 from thinfile.estimator import UNLABELLED, Estimator
@@ -93,11 +93,10 @@ class Cell:
         """Write the arrays, then the JSON that makes the cell count as finished."""
         record = {k: v for k, v in asdict(self).items() if k not in self._ARRAYS}
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in self._ARRAYS}
-        temporary = folder / f".{self.key}.{os.getpid()}"
-        save_file(arrays, temporary)
-        temporary.replace(folder / f"{self.key}.safetensors")
-        temporary.write_text(json.dumps(record))
-        temporary.replace(folder / f"{self.key}.json")
+        with writing(folder / f"{self.key}.safetensors") as temporary:
+            save_file(arrays, temporary)
+        with writing(folder / f"{self.key}.json") as temporary:
+            temporary.write_text(json.dumps(record))
 
     @classmethod
     def load(cls, folder: Path, key: str) -> Cell | None:
@@ -237,10 +236,12 @@ def _out_of_fold(
     task: Task, plan: Plan, settings: Settings, method: Method, part: Part, seed: int
 ) -> dict[str, Any]:
     """Scores of labelled rows by fits that have not seen them: evidence without test rows."""
-    rng = np.random.default_rng([seed, len(part.labels)])
-    source_folds = stratified_folds(task.y[task.source], SELECTION_FOLDS, rng)
-    label_folds = stratified_folds(task.y[part.labels], SELECTION_FOLDS, rng)
-    uses_labels = method.uses_target_labels and len(part.labels) > 0
+    counts = np.bincount(task.y[part.labels], minlength=2)
+    uses_labels = method.uses_target_labels and int(counts.min()) >= SELECTION_FOLDS
+    source_folds = fold_of(task.y[task.source], SELECTION_FOLDS, seed)
+    label_folds = np.zeros(len(part.labels), dtype=np.intp)
+    if uses_labels:
+        label_folds = fold_of(task.y[part.labels], SELECTION_FOLDS, seed)
     label_scores = np.full(len(part.labels), np.nan)
     held, held_scores = [], []
     unlabelled = _unlabelled(plan, part)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from thinfile.compare.task import Rows, Task
+from thinfile.data.split import draw_labels, stratified_folds
 from thinfile.errors import DataError, ParameterError
 
 MIN_TEST_EVENTS = 30
 """Events (and non-events) below which a hold-out says nothing; folds are used instead."""
 N_FOLDS = 5
 MAX_TEST_SHARE = 0.5
-MAX_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,21 @@ class Plan:
 
     def parts(self, budget: int, seed: int) -> list[Part]:
         """The fits of one cell; the same for every method."""
-        rng = np.random.default_rng([seed, budget])
         if self.mode == "hold-out":
-            return [Part(draw_labels(self.y, self.pool, budget, rng), self.test)]
-        folds = stratified_folds(self.y[self.test], N_FOLDS, np.random.default_rng([seed]))
+            return [Part(self._draw(self.pool, budget, seed), self.test)]
+        folds = fold_of(self.y[self.test], N_FOLDS, seed)
         return [
-            Part(self._rest(fold, folds, budget, rng), self.test[folds == fold])
+            Part(self._draw(self.test[folds != fold], budget, seed), self.test[folds == fold])
             for fold in range(N_FOLDS)
         ]
 
     def all_labels(self, budget: int, seed: int) -> Rows:
         """The labels that the final model of this budget is fitted on."""
-        if self.mode == "hold-out":
-            return self.parts(budget, seed)[0].labels
-        rng = np.random.default_rng([seed, budget])
-        return draw_labels(self.y, self.pool, min(budget, len(self.pool)), rng)
+        return self._draw(self.pool, budget, seed)
 
-    def _rest(
-        self, fold: int, folds: npt.NDArray[np.intp], budget: int, rng: np.random.Generator
-    ) -> Rows:
-        rest = self.test[folds != fold]
-        return draw_labels(self.y, rest, min(budget, len(rest)), rng)
+    def _draw(self, rows: Rows, budget: int, seed: int) -> Rows:
+        n_labels = min(budget, len(rows))
+        return draw_labels(self.y, n_labels, random_state=seed, among=rows).rows
 
 
 def make_plan(task: Task, budgets: Sequence[int], *, random_state: int = 0) -> Plan:
@@ -90,9 +84,8 @@ def make_plan(task: Task, budgets: Sequence[int], *, random_state: int = 0) -> P
     labelled, y = task.target_labelled, task.y
     n_events = int(y[labelled].sum())
     _check_labels(task, len(labelled), n_events, max(budgets))
-    rng = np.random.default_rng(random_state)
-    order = rng.permutation(labelled)
     n_test = min(int(len(labelled) * MAX_TEST_SHARE), len(labelled) - max(budgets))
+    order = np.random.default_rng(random_state).permutation(labelled)
     test = np.sort(order[:n_test])
     unlabelled = np.setdiff1d(task.target, labelled)
     if min((y[test] == 1).sum(), (y[test] == 0).sum()) >= MIN_TEST_EVENTS:
@@ -100,29 +93,11 @@ def make_plan(task: Task, budgets: Sequence[int], *, random_state: int = 0) -> P
     return Plan("cross-validation", labelled, labelled, unlabelled, y)
 
 
-def draw_labels(y: npt.NDArray[np.int8], pool: Rows, budget: int, rng: np.random.Generator) -> Rows:
-    """Draw `budget` of the pool's rows at random, with two of each class if that can be had."""
-    if budget == 0:
-        return np.empty(0, dtype=np.intp)
-    need = [min(2, int((y[pool] == value).sum()), budget // 2) for value in (0, 1)]
-    for _ in range(MAX_DRAWS):
-        drawn = rng.choice(pool, budget, replace=False)
-        if all((y[drawn] == value).sum() >= n for value, n in zip((0, 1), need, strict=True)):
-            return np.sort(drawn)
-    raise DataError(
-        f"no draw of {budget} labels held two of each class in {MAX_DRAWS} tries "
-        f"({int(y[pool].sum())} events in {len(pool)} rows); ask for more labels"
-    )
-
-
-def stratified_folds(
-    y: npt.NDArray[np.int8], n_folds: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
-    """Fold number of each row, every class spread evenly, shape of `y`."""
-    folds = np.empty(len(y), dtype=np.intp)
-    for value in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == value))
-        folds[rows] = (np.arange(len(rows)) + rng.integers(n_folds)) % n_folds
+def fold_of(y: npt.NDArray[np.int8], n_folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """Fold number of each labelled row, classes spread evenly, shape of `y`."""
+    folds = np.zeros(len(y), dtype=np.intp)
+    for fold, (_, held) in enumerate(stratified_folds(y, n_folds, random_state=seed)):
+        folds[held] = fold
     return folds
 
 

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+MISSING, RARE, FIRST = 0, 1, 2
+"""Codes of a category: missing, unseen or rare, and the first word of the vocabulary."""
 
-def fit_vocabulary(values: pl.Series, max_categories: int, min_count: int) -> list[str]:
-    """The most frequent values of a column, most frequent first, ties in order of the text.
+
+def count_values(values: pl.Series) -> pl.DataFrame:
+    """Distinct values (value) and how often each occurs (n), most frequent first, ties by text."""
+    counts = values.drop_nulls().alias("value").value_counts(name="n")
+    return counts.sort(["n", "value"], descending=[True, False])
+
+
+def fit_vocabulary(counts: pl.DataFrame, max_categories: int, min_count: int) -> list[str]:
+    """The words that get a code of their own, most frequent first.
 
     Parameters
     ----------
-    values : polars.Series of type String
-        Null is missing and does not count.
+    counts : polars.DataFrame
+        As from :func:`count_values`.
     max_categories : int
         Keep at most so many.
     min_count : int
         Leave out what occurs less often.
     """
-    counts = values.drop_nulls().alias("value").value_counts(name="n")
-    kept = counts.filter(pl.col("n") >= min_count).sort(["n", "value"], descending=[True, False])
+    kept = counts.filter(pl.col("n") >= min_count)
     return kept["value"].head(max_categories).to_list()
 
 
-def to_codes(values: pl.Series, vocabulary: Sequence[str]) -> npt.NDArray[np.int32]:
-    """0 for null, 1 for what the vocabulary lacks, else 2 and on; shape (rows,)."""
+def code_expression(text: pl.Expr, vocabulary: Sequence[str]) -> pl.Expr:
+    """0 for null, 1 for what the vocabulary lacks, else 2 and on; Int32."""
+    other = text.is_not_null().cast(pl.Int32)
     if not vocabulary:
-        return values.is_not_null().cast(pl.Int32).to_numpy()
-    known = values.cast(pl.Enum(vocabulary), strict=False).to_physical().cast(pl.Int32) + 2
-    return known.fill_null(values.is_not_null().cast(pl.Int32)).to_numpy()
+        return other
+    known = text.cast(pl.Enum(vocabulary), strict=False).to_physical().cast(pl.Int32)
+    return (known + FIRST).fill_null(other)

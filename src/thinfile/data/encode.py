@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.data.categories import fit_vocabulary, to_codes
-from thinfile.data.scaling import Scaler, fit_scaler
+from thinfile.data.apply import StateWriter, date_part, number_expression
+from thinfile.data.categories import FIRST, count_values, fit_vocabulary
+from thinfile.data.scaling import fit_scaler
 from thinfile.errors import DataError, ParameterError, SchemaError
 from thinfile.schema.column import Column
 from thinfile.schema.model import Schema
@@ -19,14 +20,7 @@ from thinfile.schema.model import Schema
 STATE_FORMAT = 1
 """Version of the state's format."""
 
-MISSING, RARE, FIRST = 0, 1, 2
-"""Codes of a category: missing, unseen or rare, and the first word of the vocabulary."""
-
 SCALINGS = ("quantile", "standard", "none")
-
-# Rows written at a time: the block of the output stays in the cache while its columns are filled.
-_BLOCK = 8192
-_MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +162,10 @@ class TableEncoder:
         -------
         Encoded
         """
-        _check_frame(frame, [state["name"] for state in self._states])
+        _check_frame(frame, self._writer.names)
         numbers = np.empty((frame.height, len(self.number_names_)), dtype=np.float32)
         codes = np.empty((frame.height, len(self.code_names_)), dtype=np.int32)
-        for start in range(0, frame.height, _BLOCK):
-            block = frame.slice(start, _BLOCK)
-            stop = start + block.height
-            self._write(block, numbers[start:stop], codes[start:stop])
+        self._writer.write(frame, numbers, codes)
         return Encoded(numbers, codes)
 
     def fit_transform(self, frame: pl.DataFrame) -> Encoded:
@@ -207,7 +198,7 @@ class TableEncoder:
         list of str, one per column
         """
         names = list(self.number_names_)
-        for name, vocabulary in zip(self.code_names_, self._vocabularies(), strict=True):
+        for name, vocabulary in zip(self.code_names_, self._writer.vocabularies, strict=True):
             names += [f"{name} (missing)", f"{name} (unseen or rare)"]
             names += [f"{name} = {word}" for word in vocabulary]
         return names
@@ -229,7 +220,8 @@ class TableEncoder:
         """An encoder that gives bit for bit what the one gave that wrote the state."""
         if state.get("format") != STATE_FORMAT:
             raise DataError(
-                f"encoder state has format {state.get('format')!r}, this version reads {STATE_FORMAT}"
+                f"encoder state has format {state.get('format')!r}, "
+                f"this version reads {STATE_FORMAT}"
             )
         try:
             encoder = cls(
@@ -245,14 +237,11 @@ class TableEncoder:
 
     def _keep(self, states: list[dict[str, Any]], notes: list[str]) -> None:
         self._states = states
-        self._scalers = [Scaler(state.get("number")) for state in states]
+        self._writer = StateWriter(states, self.scaling)
         self.notes_ = notes
-        self.number_names_ = [name for state in states for name in _number_names(state)]
-        self.code_names_ = [name for state in states for name, _ in _vocabularies(state)]
-        self.cardinalities_ = [len(vocabulary) + FIRST for vocabulary in self._vocabularies()]
-
-    def _vocabularies(self) -> list[list[str]]:
-        return [vocabulary for state in self._states for _, vocabulary in _vocabularies(state)]
+        self.number_names_ = self._writer.number_names
+        self.code_names_ = self._writer.code_names
+        self.cardinalities_ = [len(words) + FIRST for words in self._writer.vocabularies]
 
     def _fit_column(
         self, column: Column, values: pl.Series, notes: list[str]
@@ -261,76 +250,37 @@ class TableEncoder:
         if values.null_count() == values.len():
             notes.append(f"column {column.name!r}: every training row is missing, left out")
             return None
-        if column.role == "category":
-            state["vocabulary"] = self._vocabulary(values)
-        elif column.role == "boolean":
-            state["fill"] = float(values.mean() or 0.0)  # type: ignore[arg-type]
-        elif column.role == "date":
-            state |= self._fit_date(values)
-            values = _days(values, state["origin"])
-        constant = values.n_unique() == 1
-        if constant:
+        # Least equal to greatest is cheaper to find out than the number of distinct values.
+        if not values.null_count() and values.min() == values.max():
             notes.append(f"column {column.name!r}: the same in every training row, left out")
             return None
-        if column.role in ("number", "ordinal", "date"):
-            state["number"] = fit_scaler(values, self.scaling)
-        state["indicator"] = column.role != "category" and self._indicates(values)
+        if column.role == "category":
+            return state | {"vocabulary": self._vocabulary(values), "indicator": False}
+        if column.role == "boolean":
+            state["fill"] = float(values.mean())  # type: ignore[arg-type]
+        elif column.role == "date":
+            state |= self._fit_date(values)
+        if column.role != "boolean":
+            number = values.to_frame().select(number_expression(state)).to_series()
+            state["number"] = fit_scaler(number, self.scaling)
+        state["indicator"] = self.scaling != "none" and values.null_count() > 0
         return state
 
-    def _indicates(self, values: pl.Series) -> bool:
-        return self.scaling != "none" and values.null_count() > 0
-
     def _fit_date(self, values: pl.Series) -> dict[str, Any]:
-        median = values.drop_nulls().sort()[(values.len() - values.null_count()) // 2]
-        state: dict[str, Any] = {"origin": median.date().isoformat()}
-        parts = values.to_frame("date").select(
-            month=pl.col("date").dt.month().cast(pl.String),
-            weekday=pl.col("date").dt.weekday().cast(pl.String),
-            day=pl.col("date").dt.day(),
-        )
+        present = values.drop_nulls().sort()
+        state: dict[str, Any] = {"origin": present[present.len() // 2].date().isoformat()}
         for part in ("month", "weekday"):
-            state[part] = self._vocabulary(parts[part]) if parts[part].n_unique() > 1 else None
-        if parts["day"].drop_nulls().n_unique() == 1:
+            text = values.to_frame("date").select(date_part(pl.col("date"), part)).to_series()
+            state[part] = self._vocabulary(text) if text.n_unique() > 1 else None
+        if present.dt.day().n_unique() == 1:
             # A month without a day is read as its first; the weekday of that says nothing.
             state["weekday"] = None
         return state
 
     def _vocabulary(self, values: pl.Series) -> list[str]:
-        at_most = max(2, min(10, values.len() // 100))
-        min_count = at_most if self.min_count is None else self.min_count
-        return fit_vocabulary(values, self.max_categories, min_count)
-
-    def _write(
-        self, block: pl.DataFrame, numbers: npt.NDArray[np.float32], codes: npt.NDArray[np.int32]
-    ) -> None:
-        at, code = 0, 0
-        for state, scaler in zip(self._states, self._scalers, strict=True):
-            values = block[state["name"]]
-            for words, part in _code_parts(state, values):
-                codes[:, code] = to_codes(part, words)
-                code += 1
-            at = self._write_numbers(state, scaler, values, numbers, at)
-
-    def _write_numbers(
-        self,
-        state: dict[str, Any],
-        scaler: Scaler,
-        values: pl.Series,
-        numbers: npt.NDArray[np.float32],
-        at: int,
-    ) -> int:
-        if state["role"] == "category":
-            return at
-        if state["role"] == "date":
-            values = _days(values, state["origin"])
-        if state["role"] == "boolean":
-            gap = np.nan if self.scaling == "none" else state["fill"]
-            numbers[:, at] = values.cast(pl.Float32).fill_null(gap).to_numpy()
-        else:
-            numbers[:, at] = scaler(values.to_numpy())
-        if state["indicator"]:
-            numbers[:, at + 1] = values.is_null().cast(pl.Float32).to_numpy()
-        return at + 1 + state["indicator"]
+        automatic = max(2, min(10, values.len() // 100))
+        min_count = automatic if self.min_count is None else self.min_count
+        return fit_vocabulary(count_values(values), self.max_categories, min_count)
 
 
 def _check_arguments(scaling: str, max_categories: int, min_count: int | None) -> None:
@@ -349,38 +299,6 @@ def _check_frame(frame: pl.DataFrame, names: Sequence[str]) -> None:
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
         raise SchemaError(f"the parsed frame lacks columns: {', '.join(map(repr, lacking))}")
-
-
-def _number_names(state: Mapping[str, Any]) -> list[str]:
-    name = state["name"]
-    if state["role"] == "category":
-        return []
-    first = f"{name} (days)" if state["role"] == "date" else name
-    return [first, f"{name} (missing)"] if state["indicator"] else [first]
-
-
-def _vocabularies(state: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    name = state["name"]
-    if state["role"] == "category":
-        return [(name, state["vocabulary"])]
-    parts = [(f"{name} ({part})", state.get(part)) for part in ("month", "weekday")]
-    return [(part, vocabulary) for part, vocabulary in parts if vocabulary is not None]
-
-
-def _code_parts(state: Mapping[str, Any], values: pl.Series) -> list[tuple[list[str], pl.Series]]:
-    if state["role"] == "category":
-        return [(state["vocabulary"], values)]
-    parts = []
-    if state.get("month") is not None:
-        parts.append((state["month"], values.dt.month().cast(pl.String)))
-    if state.get("weekday") is not None:
-        parts.append((state["weekday"], values.dt.weekday().cast(pl.String)))
-    return parts
-
-
-def _days(values: pl.Series, origin: str) -> pl.Series:
-    start = np.datetime64(origin, "us").astype(np.int64)
-    return (values.cast(pl.Int64) - int(start)).cast(pl.Float64) / _MICROSECONDS_PER_DAY
 
 
 def _copy(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,15 +37,24 @@ def _fit_quantiles(present: npt.NDArray[np.float64]) -> dict[str, Any]:
     # Centres of equal slices, so that the outermost scores stay finite without a rule of thumb.
     levels = (np.arange(n_points) + 0.5) / n_points
     ordered = np.sort(present)
-    grid = ordered[(levels * present.size).astype(np.int64)]
-    grid, place, count = np.unique(grid, return_index=True, return_counts=True)
+    inner = ordered[(levels * present.size).astype(np.int64)]
+    grid, place, count = np.unique(inner, return_index=True, return_counts=True)
     # A value that fills several slices gets the middle of them.
-    scores = ndtri((place + count / 2) / n_points)
-    return {"grid": grid.tolist(), "scores": scores.tolist()}
+    level = (place + count / 2) / n_points
+    # The ends belong to the grid: else a column that is nearly always 0 would be 0 throughout.
+    edge = 0.25 / n_points
+    if ordered[0] < grid[0]:
+        grid, level = np.append(ordered[0], grid), np.append(edge, level)
+    if ordered[-1] > grid[-1]:
+        grid, level = np.append(grid, ordered[-1]), np.append(level, 1 - edge)
+    return {"grid": grid.tolist(), "scores": ndtri(level).tolist()}
 
 
 def _fit_standard(present: npt.NDArray[np.float64]) -> dict[str, Any]:
-    mean, deviation = float(present.mean()), float(present.std())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(present.mean()), float(present.std())
+    # Values near the largest float overflow; the median then stands for the mean.
+    mean = mean if np.isfinite(mean) else float(np.median(present))
     usable = np.isfinite(deviation) and deviation > 0
     return {"mean": mean, "deviation": deviation if usable else 1.0, "limit": LIMIT}
 
@@ -55,26 +64,23 @@ class Scaler:
 
     Parameters
     ----------
-    state : mapping or None
+    state : mapping
         ``{"grid", "scores"}``: linear between the points and flat outside, NaN becomes 0.
         ``{"mean", "deviation", "limit"}``: standard score, clipped, NaN becomes 0.
-        Empty or None: as it is, NaN stays.
+        ``{"fill"}``: as it is, NaN becomes the fill. Empty: as it is, NaN stays.
     """
 
-    def __init__(self, state: Mapping[str, Any] | None) -> None:
-        state = state or {}
+    def __init__(self, state: Mapping[str, Any]) -> None:
         self._grid = np.asarray(state.get("grid", ()), dtype=np.float64)
         self._scores = np.asarray(state.get("scores", ()), dtype=np.float64)
         self._standard = [state[key] for key in ("mean", "deviation", "limit") if key in state]
+        self._fill = state.get("fill", 0.0 if state else np.nan)
 
     def __call__(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Scale values of shape (rows,), NaN for missing."""
         if self._grid.size:
-            scaled: npt.NDArray[np.float64] = np.interp(values, self._grid, self._scores)
+            values = np.interp(values, self._grid, self._scores)
         elif self._standard:
             mean, deviation, limit = self._standard
-            scaled = np.clip((values - mean) / deviation, -limit, limit)
-        else:
-            return values
-        scaled[np.isnan(scaled)] = 0.0
-        return scaled
+            values = np.clip((values - mean) / deviation, -limit, limit)
+        return values if np.isnan(self._fill) else np.where(np.isnan(values), self._fill, values)

@@ -179,7 +179,7 @@ def _columns(
     skewed: NDArray[Any],
     generator: np.random.Generator,
 ) -> NDArray[Any]:
-    values = factors @ loadings / np.sqrt(N_FACTORS)
+    values: NDArray[Any] = factors @ loadings / np.sqrt(N_FACTORS)
     values += generator.normal(size=values.shape)  # (rows, features)
     values[:, skewed] = np.exp(values[:, skewed])
     return values
@@ -202,7 +202,8 @@ def _table(values: NDArray[Any], bad: NDArray[Any]) -> pl.DataFrame:
 
 def _unit(generator: np.random.Generator) -> NDArray[Any]:
     direction = generator.normal(size=N_FACTORS)
-    return direction / np.linalg.norm(direction)
+    unit: NDArray[Any] = direction / np.linalg.norm(direction)
+    return unit
 
 
 def _check(owner: str, **arguments: tuple[float, bool, str]) -> None:

@@ -111,7 +111,8 @@ def psi(expected: ArrayLike, actual: ArrayLike, *, n_bins: int = 10) -> Psi:
         Numbers; NaN is missing and is a bin of its own. Infinite values fall into the end bins.
     n_bins
         Bins of equal counts in `expected`, at least 1. A value that fills more than one of them
-        keeps a bin, so there may be fewer.
+        keeps a bin, so there may be fewer. A column with at most so many values has a bin for
+        each, and one below and above them.
 
     Returns
     -------
@@ -230,7 +231,14 @@ def _numbers(name: str, values: ArrayLike) -> Floats:
 
 
 def _edges(present: Floats, n_bins: int) -> Floats:
-    """Cut points, each the last value of its bin; an observed value, so a spike keeps a bin."""
+    """Cut points, each the last value of its bin; an observed value, so a spike keeps a bin.
+
+    A column of few values, a constant above all, gets a bin on either side as well: otherwise a
+    value that was never there before would hide in the bin of its neighbour.
+    """
+    values = np.unique(present)
+    if values.size <= n_bins:
+        return np.append(np.nextafter(values[0], -np.inf), values)
     inner = np.linspace(0, 1, n_bins + 1)[1:-1]
     edges: Floats = np.unique(np.quantile(present, inner, method="inverted_cdf"))
     below: Floats = edges[edges < present.max()]
@@ -240,8 +248,9 @@ def _edges(present: Floats, n_bins: int) -> Floats:
 def _intervals(edges: Floats) -> list[str]:
     if edges.size == 0:
         return ["all values"]
-    inner = [f"{low:.6g} to {high:.6g}" for low, high in pairwise(edges)]
-    return [f"up to {edges[0]:.6g}", *inner, f"above {edges[-1]:.6g}"]
+    names = [f"{edge:.6g}" for edge in edges]
+    inner = [high if low == high else f"{low} to {high}" for low, high in pairwise(names)]
+    return [f"up to {names[0]}", *inner, f"above {names[-1]}"]
 
 
 def _count(values: Floats, edges: Floats) -> NDArray[np.intp]:

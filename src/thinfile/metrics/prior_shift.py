@@ -151,7 +151,7 @@ def prior_shift_bbse(
         float(np.average(source[labels == value], weights=weights[labels == value]))
         for value in (0, 1)
     )
-    if high == low:
+    if abs(high - low) < SMALLEST:
         return float("nan")
     mean = float(np.average(target, weights=target_weights))
     return float(np.clip((mean - low) / (high - low), 0.0, 1.0))
@@ -308,6 +308,8 @@ def _faults(
     faults = []
     if not gap <= MAX_GAP:
         faults.append(f"the estimates {em:.1%} and {bbse:.1%} do not agree")
+    if not (0 < em < 1 and 0 < bbse < 1):
+        faults.append("an estimate lies at 0 % or 100 %, or there is none")
     if not errors.max() <= MAX_ERROR:
         faults.append(f"the estimates are too uncertain (± {errors.max():.2f} on the logit)")
     if misfit > max(MAX_MISFIT, chance):

@@ -10,22 +10,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from thinfile.errors import DataError
-from thinfile.nn.mmd_tiles import (
-    Joined,
-    KernelBank,
-    Layer,
-    PairWeights,
-    fold,
-    join,
-    tiled_mmd,
-    too_rough,
-)
+from thinfile.nn.kernels import KernelShape, Width, join_checked, kernel_layers
+from thinfile.nn.mmd_tiles import KernelBank, PairWeights, tiled_mmd
 from thinfile.nn.populations import Layers, layer_pairs, refuse_not_finite, row_weights, working
-from thinfile.params import check_params, either, integer, one_of, optional, real, sequence_of
+from thinfile.params import check_params, one_of
 
 Estimator = Literal["unbiased", "biased", "linear"]
-Width = float | Sequence[float] | None
 Pair = tuple[Tensor, Tensor]
+
+_PAIRWISE = ("unbiased", "biased")
+_ESTIMATORS = (*_PAIRWISE, "linear")
 
 
 def mk_mmd(
@@ -105,14 +99,15 @@ def mk_mmd(
     --------
     >>> import torch
     >>> from thinfile.nn.divergence import mk_mmd
-    >>> source = torch.tensor([[0.0], [1.0]], requires_grad=True)
-    >>> target = torch.tensor([[0.0], [1.0]])
-    >>> float(mk_mmd(source, target, estimator="biased"))
-    0.0
+    >>> source = torch.zeros(2, 1, requires_grad=True)
+    >>> loss = mk_mmd(source, torch.tensor([[2.0], [3.0]]))
+    >>> loss.backward()
+    >>> source.grad.flatten() < 0  # a step down the gradient moves the source up
+    tensor([True, True])
     """
-    _check_options("mk_mmd", n_kernels, base, width, kernel_weight, estimator, _ESTIMATORS)
+    check_params("mk_mmd", {"estimator": estimator}, {"estimator": one_of(*_ESTIMATORS)})
+    shape = KernelShape.checked("mk_mmd", n_kernels, base, width, kernel_weight)
     pairs = layer_pairs(source, target)
-    shape = _BankShape(n_kernels, base, width, kernel_weight)
     weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
     if estimator == "linear":
         return torch.stack([_linear(pair, weights, shape) for pair in pairs]).sum()
@@ -166,9 +161,9 @@ def joint_mmd(
     >>> float(joint_mmd([hidden, score], [hidden, score], estimator="biased"))
     0.0
     """
-    _check_options("joint_mmd", n_kernels, base, width, kernel_weight, estimator, _PAIRWISE)
+    check_params("joint_mmd", {"estimator": estimator}, {"estimator": one_of(*_PAIRWISE)})
+    shape = KernelShape.checked("joint_mmd", n_kernels, base, width, kernel_weight)
     pairs = layer_pairs(source, target)
-    shape = _BankShape(n_kernels, base, width, kernel_weight)
     weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
     return _quadratic(pairs, weights, shape, estimator)
 
@@ -215,30 +210,10 @@ def coral(
     weights = _pair_of_weights(pair, source_weight, target_weight, "unbiased")
     if not all(bool(torch.isfinite(rows).all()) for rows in pair):
         refuse_not_finite([pair])
-    one, other = (_covariance(working(r), a.to(working(r).dtype)) for r, a in zip(pair, weights, strict=True))
+    one, other = (
+        _covariance(working(r), a.to(working(r).dtype)) for r, a in zip(pair, weights, strict=True)
+    )
     return (one - other).square().sum() / (4.0 * one.shape[0] ** 2)
-
-
-class _BankShape:
-    """How the widths of a layer follow from its mean squared distance."""
-
-    def __init__(
-        self, n_kernels: int, base: float, width: Width, weight: Sequence[float] | None
-    ) -> None:
-        self.powers = [float(base) ** (i - n_kernels // 2) for i in range(n_kernels)]
-        self.width = width
-        self.weight = weight
-
-    def bank(self, mean_squared_distance: float) -> KernelBank:
-        if isinstance(self.width, Sequence):
-            widths = [float(width) for width in self.width]
-        else:
-            middle = mean_squared_distance if self.width is None else float(self.width)
-            # Identical rows have the kernel value 1 at any width.
-            widths = [(middle or 1.0) * power for power in self.powers]
-        weights = [1.0] * len(widths) if self.weight is None else [float(w) for w in self.weight]
-        ordered = sorted(zip(widths, weights, strict=True), reverse=True)
-        return KernelBank(tuple(w for w, _ in ordered), tuple(b for _, b in ordered))
 
 
 class _TiledMMD(torch.autograd.Function):
@@ -247,7 +222,7 @@ class _TiledMMD(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        shape: _BankShape,
+        shape: KernelShape,
         weights: Pair,
         unbiased: bool,
         with_gradient: bool,
@@ -255,7 +230,7 @@ class _TiledMMD(torch.autograd.Function):
     ) -> Tensor:
         pairs = list(zip(rows[0::2], rows[1::2], strict=True))
         with torch.autocast(rows[0].device.type, enabled=False):
-            layers = _layers([(working(s), working(t)) for s, t in pairs], shape)
+            layers = kernel_layers([(working(s), working(t)) for s, t in pairs], shape)
             value, gradients = tiled_mmd(
                 layers,
                 _pair_weights(weights, layers[0].left.dtype, unbiased),
@@ -268,7 +243,7 @@ class _TiledMMD(torch.autograd.Function):
         return value.to(working(rows[0]).dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> Any:
         gradients: list[Tensor | None] = [None] * 4
         for i, gradient in enumerate(ctx.saved_tensors):
@@ -278,35 +253,25 @@ class _TiledMMD(torch.autograd.Function):
         return tuple(gradients)
 
 
-def _quadratic(pairs: list[Pair], weights: Pair, shape: _BankShape, estimator: Estimator) -> Tensor:
+def _quadratic(
+    pairs: list[Pair], weights: Pair, shape: KernelShape, estimator: Estimator
+) -> Tensor:
     flat = [rows for pair in pairs for rows in pair]
     # Inside a Function the grad mode of the caller is no longer to be seen.
     with_gradient = torch.is_grad_enabled() and any(rows.requires_grad for rows in flat)
-    value: Tensor = _TiledMMD.apply(shape, weights, estimator == "unbiased", with_gradient, *flat)
+    unbiased = estimator == "unbiased"
+    value: Tensor = _TiledMMD.apply(  # type: ignore[no-untyped-call]
+        shape, weights, unbiased, with_gradient, *flat
+    )
     return value
 
 
-def _layers(pairs: list[Pair], shape: _BankShape) -> list[Layer]:
-    joined = [_join_checked(pair) for pair in pairs]
-    banks = [shape.bank(layer.mean_squared_distance) for layer in joined]
-    if any(too_rough(layer, bank) for layer, bank in zip(joined, banks, strict=True)):
-        joined = [join(source.double(), target.double()) for source, target in pairs]
-    return [fold(layer, bank) for layer, bank in zip(joined, banks, strict=True)]
-
-
-def _join_checked(pair: Pair) -> Joined:
-    joined = join(*pair)
-    if not joined.size < float("inf"):
-        refuse_not_finite([pair])
-    return joined
-
-
-def _linear(pair: Pair, weights: Pair, shape: _BankShape) -> Tensor:
+def _linear(pair: Pair, weights: Pair, shape: KernelShape) -> Tensor:
     with torch.no_grad():
-        bank = shape.bank(_join_checked((working(pair[0]), working(pair[1]))).mean_squared_distance)
+        bank = shape.bank(join_checked(*pair).mean_squared_distance)
     n_quadruples = min(len(pair[0]), len(pair[1])) // 2
-    s, t = (working(rows)[: 2 * n_quadruples].unflatten(0, (-1, 2)) for rows in pair)
-    a, b = (w[: 2 * n_quadruples].to(s.dtype).unflatten(0, (-1, 2)) for w in weights)
+    s, t = (_by_twos(working(rows), n_quadruples) for rows in pair)
+    a, b = (_by_twos(weight.to(s.dtype), n_quadruples) for weight in weights)
     parts = [
         (_kernel(one, other, bank), weight)
         for one, other, weight in (
@@ -322,15 +287,23 @@ def _linear(pair: Pair, weights: Pair, shape: _BankShape) -> Tensor:
     return ss + tt - st - ts
 
 
+def _by_twos(rows: Tensor, n_pairs: int) -> Tensor:
+    """Consecutive rows as pairs; what is left over is dropped.  # (pairs, 2, …)"""
+    return rows[: 2 * n_pairs].reshape(n_pairs, 2, *rows.shape[1:])
+
+
 def _kernel(one: Tensor, other: Tensor, bank: KernelBank) -> Tensor:
-    distance = (one - other).square().sum(dim=1)  # (quadruples,)
-    terms = [w * torch.exp(-distance / b) for b, w in zip(bank.widths, bank.weights, strict=True)]
+    # Scaled before it is squared, so that no scale of the rows leaves the range of the dtype.
+    unit = (one - other) * bank.widths[0] ** -0.5
+    distance = unit.square().sum(dim=1)  # (quadruples,)
+    terms = [w * torch.exp(-r * distance) for r, w in zip(bank.ratios, bank.weights, strict=True)]
     return torch.stack(terms).sum(dim=0)
 
 
 def _covariance(rows: Tensor, weight: Tensor) -> Tensor:
     centred = rows - weight @ rows
-    return (centred * weight[:, None]).T @ centred / (1.0 - weight.square().sum())
+    covariance: Tensor = (centred * weight[:, None]).T @ centred / (1.0 - weight.square().sum())
+    return covariance
 
 
 def _pair_of_weights(pair: Pair, source: Any, target: Any, estimator: Estimator) -> Pair:
@@ -359,34 +332,3 @@ def _pair_weights(weights: Pair, dtype: torch.dtype, unbiased: bool) -> PairWeig
         return PairWeights(signed, 1.0, 1.0, with_diagonal=True)
     scales = [1.0 / (1.0 - float(weight.square().sum())) for weight in weights]
     return PairWeights(signed, scales[0], scales[1], with_diagonal=False)
-
-
-_PAIRWISE = ("unbiased", "biased")
-_ESTIMATORS = (*_PAIRWISE, "linear")
-_POSITIVE = real(0.0, bounds="()")
-
-
-def _check_options(
-    owner: str,
-    n_kernels: int,
-    base: float,
-    width: Width,
-    kernel_weight: Sequence[float] | None,
-    estimator: str,
-    estimators: Sequence[str],
-) -> None:
-    n_widths = len(width) if isinstance(width, Sequence) else n_kernels
-    values = {"n_kernels": n_kernels, "base": base, "width": width, "estimator": estimator}
-    rules = {
-        "n_kernels": integer(1),
-        "base": real(1.0, bounds="()"),
-        "width": optional(either(_POSITIVE, sequence_of(_POSITIVE, min_length=1))),
-        "estimator": one_of(*estimators),
-        "kernel_weight": (
-            lambda v: sequence_of(real(0.0))[0](v) and len(v) == n_widths and any(v),
-            f"None or {n_widths} non-negative numbers, not all zero",
-        ),
-    }
-    if kernel_weight is not None:
-        values["kernel_weight"] = kernel_weight
-    check_params(owner, values, rules)

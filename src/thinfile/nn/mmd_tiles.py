@@ -18,8 +18,11 @@ from torch import Tensor
 CPU_TILE = 256
 # A launch costs more than the arithmetic of a small tile there.
 ACCELERATOR_TILE = 2048
-# ‖z‖² over the narrowest width from which float32 products of distances lose more than 1e-4.
-ROUGH = 1000.0
+# ‖z‖² over the narrowest width up to which distances from products keep the kernels to 1e-4
+# in float32 and to 1e-6 in float64.
+FLOAT32_REACH = 1e3
+FLOAT64_REACH = 1e9
+BY_DIFFERENCES = "donot_use_mm_for_euclid_dist"
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,16 @@ class Joined:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's rows as factors: left · rightᵀ is −‖a−b‖² / widest."""
+    """One layer's rows as factors: left · rightᵀ is −‖a−b‖² / widest.
+
+    Where products cannot resolve that, distances are taken row by row: `direct`.
+    """
 
     left: Tensor  # (rows, features + 2)
     right: Tensor  # (rows, features + 2)
     bank: KernelBank
     scale: float  # of right's first columns, over the input's units
+    direct: bool
 
     @property
     def n_features(self) -> int:
@@ -70,8 +77,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Block:
-    """A run of rows of one population."""
+    """A run of rows of one population, the `index`-th of all."""
 
+    index: int
     rows: slice
     is_target: bool
 
@@ -115,7 +123,7 @@ def join(source: Tensor, target: Tensor) -> Joined:
 
 def too_rough(joined: Joined, bank: KernelBank) -> bool:
     """Can this dtype not resolve the narrowest width, so that float64 is needed?"""
-    narrow = joined.largest_square > ROUGH * bank.widths[-1]
+    narrow = joined.largest_square > FLOAT32_REACH * bank.widths[-1]
     return narrow and joined.unit.dtype != torch.float64
 
 
@@ -131,19 +139,21 @@ def fold(joined: Joined, bank: KernelBank) -> Layer:
     torch.mul(right[:, :n_features], 2.0, out=left[:, :n_features])
     left[:, n_features] = norm
     left[:, n_features + 1] = 1.0
-    return Layer(left, right, bank, 1.0 / math.sqrt(bank.widths[0]))
+    direct = joined.largest_square > FLOAT64_REACH * bank.widths[-1]
+    return Layer(left, right, bank, 1.0 / math.sqrt(bank.widths[0]), direct)
 
 
 def blocks(n_source: int, n_target: int, device: torch.device) -> list[Block]:
     """Rows in runs of at most a tile, of equal length, that never hold both populations."""
     tile = CPU_TILE if device.type == "cpu" else ACCELERATOR_TILE
     runs = [(0, n_source, False), (n_source, n_source + n_target, True)]
-    return [
-        Block(slice(start, min(start + step, end)), is_target)
+    spans = [
+        (slice(start, min(start + step, end)), is_target)
         for begin, end, is_target in runs
         for step in [_even_step(end - begin, tile)]
         for start in range(begin, end, step)
     ]
+    return [Block(i, rows, is_target) for i, (rows, is_target) in enumerate(spans)]
 
 
 def tile_pairs(parts: Sequence[Block]) -> Iterator[tuple[Block, Block]]:
@@ -153,51 +163,63 @@ def tile_pairs(parts: Sequence[Block]) -> Iterator[tuple[Block, Block]]:
             yield one, other
 
 
-class TileKernel:
-    """Kernel values and slopes of one tile, in memory that is used again for the next tile."""
+@dataclass(frozen=True)
+class _Room:
+    """Memory of one tile, used again for every tile of the same shape."""
 
-    def __init__(self, layers: Sequence[Layer], largest: int, *, with_slope: bool) -> None:
-        self.layers = layers
-        self.with_slope = with_slope
-        flat = layers[0].right
-        self._exponent = flat.new_empty(largest * largest)
-        self._values = [flat.new_empty(largest * largest) for _ in layers]
-        self._slopes = [flat.new_empty(largest * largest) for _ in layers if with_slope]
+    exponent: Tensor  # (one's rows, other's rows), as all of them
+    values: list[Tensor]
+    slopes: list[Tensor]
+
+
+class TileKernel:
+    """Kernel values and slopes of one tile after the other."""
+
+    def __init__(
+        self, layers: Sequence[Layer], parts: Sequence[Block], *, with_slope: bool
+    ) -> None:
+        self._layers = layers
+        self._lefts = [_cut(layer.left, parts) for layer in layers]
+        self._rights = [[rows.T for rows in _cut(layer.right, parts)] for layer in layers]
+        largest = max(part.length for part in parts) ** 2
+        n_layers, n_slopes = len(layers), len(layers) if with_slope else 0
+        flat = layers[0].right.new_empty(1 + n_layers + n_slopes, largest)
+        self._flat = [list(flat[:1]), list(flat[1 : n_layers + 1]), list(flat[n_layers + 1 :])]
+        self._rooms: dict[tuple[int, int], _Room] = {}
 
     def values(self, one: Block, other: Block, *, with_diagonal: bool) -> Tensor:
-        """Product over the layers of their summed kernels.  # (one's rows, other's rows)"""
-        for i, layer in enumerate(self.layers):
-            self._fill(i, layer, one, other, with_diagonal)
-        product = self._view(self._values[0], one, other)
-        if len(self.layers) == 1:
-            return product
-        self._times_other_layers(one, other)
-        product = product.clone()
-        for values in self._values[1:]:
-            product.mul_(self._view(values, one, other))
-        return product
+        """Product over the layers of their summed kernels.  # (one's rows, other's rows)
+
+        The next call overwrites it.
+        """
+        room = self._room(one, other)
+        for i, layer in enumerate(self._layers):
+            self._fill_exponent(room.exponent, i, one, other)
+            if one is other:
+                room.exponent.fill_diagonal_(0.0 if with_diagonal else -math.inf)
+            slope = room.slopes[i] if room.slopes else None
+            _sum_kernels(room.exponent, layer.bank, room.values[i], slope)
+        return room.values[0] if len(self._layers) == 1 else _multiply(room)
 
     def slope(self, i: int, one: Block, other: Block) -> Tensor:
         """−widest · d value / d ‖a−b‖² of layer i, after `values` of the same tile."""
-        return self._view(self._slopes[i], one, other)
+        return self._room(one, other).slopes[i]
 
-    def _fill(self, i: int, layer: Layer, one: Block, other: Block, with_diagonal: bool) -> None:
-        exponent = self._view(self._exponent, one, other)
-        torch.mm(layer.left[one.rows], layer.right[other.rows].T, out=exponent)
-        exponent.clamp_(max=0.0)
-        if one is other:
-            exponent.fill_diagonal_(0.0 if with_diagonal else -math.inf)
-        slope = self._view(self._slopes[i], one, other) if self.with_slope else None
-        _sum_kernels(exponent, layer.bank, self._view(self._values[i], one, other), slope)
+    def _fill_exponent(self, exponent: Tensor, i: int, one: Block, other: Block) -> None:
+        if not self._layers[i].direct:
+            torch.mm(self._lefts[i][one.index], self._rights[i][other.index], out=exponent)
+            exponent.clamp_(max=0.0)
+            return
+        rows = self._layers[i].right[:, : self._layers[i].n_features]
+        distance = torch.cdist(rows[one.rows], rows[other.rows], compute_mode=BY_DIFFERENCES)
+        torch.mul(distance, -distance, out=exponent)
 
-    def _times_other_layers(self, one: Block, other: Block) -> None:
-        for i, slope in enumerate(self._slopes):
-            for j, values in enumerate(self._values):
-                if i != j:
-                    self._view(slope, one, other).mul_(self._view(values, one, other))
-
-    def _view(self, flat: Tensor, one: Block, other: Block) -> Tensor:
-        return flat[: one.length * other.length].view(one.length, other.length)
+    def _room(self, one: Block, other: Block) -> _Room:
+        shape = (one.length, other.length)
+        if shape not in self._rooms:
+            views = [[f[: shape[0] * shape[1]].view(shape) for f in kind] for kind in self._flat]
+            self._rooms[shape] = _Room(views[0][0], views[1], views[2])
+        return self._rooms[shape]
 
 
 def tiled_mmd(
@@ -214,13 +236,14 @@ def tiled_mmd(
     """
     signed = weights.signed
     parts = blocks(n_source, len(signed) - n_source, signed.device)
-    tile = TileKernel(layers, max(part.length for part in parts), with_slope=with_gradient)
-    pulls = [_Pull(layer, signed) for layer in layers if with_gradient]
+    tile = TileKernel(layers, parts, with_slope=with_gradient)
+    signs = _cut(signed, parts)
+    pulls = [_Pull(layer, signed, parts) for layer in layers if with_gradient]
     value = signed.new_zeros((), dtype=torch.float64)
     for one, other in tile_pairs(parts):
         scale = weights.scale(one, other)
         kernel = tile.values(one, other, with_diagonal=weights.with_diagonal)
-        share = torch.dot(signed[one.rows], torch.mv(kernel, signed[other.rows]))
+        share = torch.dot(signs[one.index], kernel.mul_(signs[other.index]).sum(dim=1))
         value.add_(share, alpha=scale if one is other else 2.0 * scale)
         for i, pull in enumerate(pulls):
             pull.add(tile.slope(i, one, other), one, other, scale)
@@ -230,14 +253,17 @@ def tiled_mmd(
 class _Pull:
     """Collects Σ_j slope_ij · a_j · z_j and Σ_j slope_ij · a_j for every row i."""
 
-    def __init__(self, layer: Layer, signed: Tensor) -> None:
+    def __init__(self, layer: Layer, signed: Tensor, parts: Sequence[Block]) -> None:
         self.layer = layer
         self.signed = signed
         self.unit = layer.right[:, : layer.n_features]
         self.moments = self.unit * signed[:, None]
         self.sums = torch.zeros_like(self.moments)  # (rows, features)
-        # Kept apart: one more column would cost the product a whole vector register.
-        self.totals = torch.zeros_like(signed)  # (rows,)
+        # The total is multiplied by the whole row, so its rounding would be most of the error: it
+        # is summed pairwise, where a product with one more column would not be.
+        self.totals = torch.zeros_like(signed, dtype=torch.float64)  # (rows,)
+        self._signs, self._moments = _cut(signed, parts), _cut(self.moments, parts)
+        self._sums, self._totals = _cut(self.sums, parts), _cut(self.totals, parts)
 
     def add(self, slope: Tensor, one: Block, other: Block, scale: float) -> None:
         self._collect(slope, one, other, scale)
@@ -245,12 +271,30 @@ class _Pull:
             self._collect(slope.T, other, one, scale)
 
     def gradient(self) -> Tensor:
-        self.sums.addcmul_(self.unit, self.totals[:, None], value=-1.0)
+        totals = self.totals.to(self.unit.dtype)
+        self.sums.addcmul_(self.unit, totals[:, None], value=-1.0)
         return self.sums.mul_(self.signed[:, None] * (4.0 * self.layer.scale))
 
     def _collect(self, slope: Tensor, into: Block, of: Block, scale: float) -> None:
-        self.sums[into.rows].addmm_(slope, self.moments[of.rows], alpha=scale)
-        self.totals[into.rows].add_((slope * self.signed[of.rows]).sum(dim=1), alpha=scale)
+        self._sums[into.index].addmm_(slope, self._moments[of.index], alpha=scale)
+        weighted = slope * self._signs[of.index]
+        self._totals[into.index].add_(weighted.sum(dim=1), alpha=scale)
+
+
+def _cut(rows: Tensor, parts: Sequence[Block]) -> list[Tensor]:
+    return [rows[part.rows] for part in parts]
+
+
+def _multiply(room: _Room) -> Tensor:
+    """The product of all layers' values; each slope times the values of the other layers."""
+    for i, slope in enumerate(room.slopes):
+        for j, values in enumerate(room.values):
+            if i != j:
+                slope.mul_(values)
+    product = room.values[0]
+    for values in room.values[1:]:
+        product.mul_(values)
+    return product
 
 
 def _sum_kernels(exponent: Tensor, bank: KernelBank, values: Tensor, slope: Tensor | None) -> None:

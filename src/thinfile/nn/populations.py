@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,11 +38,15 @@ def layer_pairs(source: Layers, target: Layers) -> list[tuple[Tensor, Tensor]]:
 
 def as_tensor(name: str, table: Any) -> Tensor:
     """A floating tensor from a tensor or an array.  # (rows, columns)"""
+    if isinstance(table, Tensor):
+        rows = table.detach()
+        return rows if rows.is_floating_point() else rows.to(torch.float64)
     try:
-        rows = torch.as_tensor(table).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
+        array = np.array(table)
+        kept = array.dtype if array.dtype.kind == "f" and array.itemsize <= 8 else np.float64
+        return torch.from_numpy(array.astype(kept))
+    except (TypeError, ValueError) as error:
         raise DataError(f"{name} of type {type(table).__name__} must be numbers") from error
-    return rows if rows.is_floating_point() else rows.to(torch.float64)
 
 
 def working(rows: Tensor) -> Tensor:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+
+from thinfile.methods import METHODS
+
+if TYPE_CHECKING:
+    from thinfile.compare.result import Result
 
 Row = dict[str, Any]
 FloatArray = npt.NDArray[np.float64]
@@ -17,38 +21,13 @@ MAX_CURVES = 6
 """Curves in one picture; more cannot be told apart."""
 
 
-class Comparison(Protocol):
-    """The fields of `thinfile.compare.result.Result` that a report is made from."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    @property
-    def cells(self) -> pl.DataFrame: ...
-    @property
-    def leaderboard(self) -> pl.DataFrame: ...
-    @property
-    def verdict(self) -> Mapping[str, Any]: ...
-    @property
-    def diagnosis(self) -> Mapping[str, Any]: ...
-    @property
-    def test_y(self) -> npt.NDArray[np.int8]: ...
-    @property
-    def test_scores(self) -> Mapping[tuple[str, int], FloatArray]: ...
-    @property
-    def source_scores(self) -> Mapping[tuple[str, int], FloatArray]: ...
-    @property
-    def histories(self) -> Mapping[tuple[str, int], Any]: ...
-    @property
-    def label_curve(self) -> pl.DataFrame: ...
-
-
 @dataclass(frozen=True)
 class Subject:
     """A comparison seen at the label budget of its verdict.
 
     Attributes
     ----------
-    result : Comparison
+    result : Result
     budget : int
         Target labels the verdict speaks about.
     choice : str or None
@@ -61,7 +40,7 @@ class Subject:
         Method name → the title to show.
     """
 
-    result: Comparison
+    result: Result
     budget: int
     choice: str | None
     board: list[Row]
@@ -100,7 +79,7 @@ class Subject:
         return self.titles.get(method) or method
 
 
-def subject_of(result: Comparison) -> Subject:
+def subject_of(result: Result) -> Subject:
     """Look at a comparison at the budget of its verdict, or else at its largest."""
     rows = result.leaderboard.to_dicts()
     budgets = sorted({row["budget"] for row in rows})
@@ -108,15 +87,23 @@ def subject_of(result: Comparison) -> Subject:
     if budget not in budgets and budgets:
         budget = budgets[-1]
     here = [row for row in rows if row["budget"] == budget]
-    board = [row for row in here if is_number(row["auc"])]
+    board = [row for row in here if is_number(row.get("auc"))]
     return Subject(
         result=result,
         budget=int(budget or 0),
         choice=result.verdict.get("choice") or _marked(board),
         board=sorted(board, key=lambda row: (-row["auc"], row["method"])),
-        failed=[row for row in here if not is_number(row["auc"])],
-        titles={row["method"]: str(row.get("title") or row["method"]) for row in rows},
+        failed=[row for row in here if not is_number(row.get("auc"))],
+        titles=_titles(rows),
     )
+
+
+def _titles(rows: list[Row]) -> dict[str, str]:
+    """Titles by name; where two methods share one, the name is added."""
+    known = {name: method.title for name, method in METHODS.items()}
+    known |= {row["method"]: str(row.get("title") or row["method"]) for row in rows}
+    titles = list(known.values())
+    return {n: t if titles.count(t) == 1 else f"{t} ({n})" for n, t in known.items()}
 
 
 def _marked(board: list[Row]) -> str | None:

@@ -29,7 +29,7 @@ def _candidates() -> list[str]:
 
 def _twin(pattern: str) -> str:
     """The same pattern with day and month exchanged."""
-    return pattern.translate(str.maketrans({"d": "m", "m": "d"}))
+    return pattern.translate(str.maketrans("dm", "md"))
 
 
 def _numeric_order(pattern: str) -> bool:
@@ -139,9 +139,7 @@ def _other_notes(counts: pl.DataFrame, chosen: list[str], pivot: int | None) -> 
     return notes
 
 
-def pivot_of(
-    values: pl.Series, chosen: list[str], today: datetime | None = None
-) -> int | None:
+def pivot_of(values: pl.Series, chosen: list[str], today: datetime | None = None) -> int | None:
     """The last year that two digits can mean, so that no date of the column lies in the future.
 
     Ten years beyond today leave room for later tables, unless a value of this one forbids it.

@@ -1,4 +1,4 @@
-"""What the texts of a column are: numbers in which format, a pair, levels, prose; what names say."""
+"""What the texts of a column are: numbers in some format, yes and no, levels, prose."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _SCALES = (
 _LEVEL = re.compile(r"^([<>≤≥]=?)?\s*(\d+(?:\.\d+)?)\s*(?:[-–]\s*\d+(?:\.\d+)?|\+)?\s*([^\W\d]*)$")
 _MAX_LEVELS = 50
 _CODE_WORDS = frozenset(
-    "zip zipcode postcode postal plz code naics sic mcc nace region type status sector category"
-    " branch".split()
+    (
+        *("zip", "zipcode", "postcode", "postal", "plz", "code", "naics", "sic", "mcc", "nace"),
+        *("region", "type", "status", "sector", "category", "branch"),
+    )
 )
 _ID_WORDS = frozenset(("id", "ids", "uuid", "guid", "key", "identifier"))
 _DATE_WORDS = frozenset(("date", "datum", "day", "birth", "issued"))
@@ -65,10 +67,12 @@ def guess_number_format(counts: pl.DataFrame) -> NumberGuess | None:
         return None
     notes = _format_notes(best, counts["value"]) + _unread_notes(numbers)
     zeros = best is None and bool(counts["value"].str.contains(r"^0\d+$").any())
-    distinct = numbers.filter(pl.col("number").is_not_null()).group_by("number").agg(
-        pl.col("count").sum()
+    distinct = (
+        numbers.filter(pl.col("number").is_not_null()).group_by("number").agg(pl.col("count").sum())
     )
-    return NumberGuess(best, distinct.rename({"number": "value"}).sort("value"), zeros, tuple(notes))
+    return NumberGuess(
+        best, distinct.rename({"number": "value"}).sort("value"), zeros, tuple(notes)
+    )
 
 
 def _format_notes(form: str | None, values: pl.Series) -> list[str]:

@@ -1,4 +1,4 @@
-"""What each column is, concluded from its values and name, with a note for all that is not plain."""
+"""What each column is, concluded from its values and name, with notes on what is not plain."""
 
 from __future__ import annotations
 
@@ -119,12 +119,14 @@ def _without(evidence: _Evidence, found: pl.DataFrame) -> _Evidence:
     if found.is_empty():
         return evidence
     counts = evidence.counts.join(found, on="value", how="anti", maintain_order="left")
-    return replace(evidence, counts=counts, n_missing=evidence.n_missing + int(found["count"].sum()))
+    return replace(
+        evidence, counts=counts, n_missing=evidence.n_missing + int(found["count"].sum())
+    )
 
 
 def _word_notes(words: pl.DataFrame) -> list[str]:
     return [
-        f"{value!r} ({count} rows) is read as missing; take it out of 'missing' to keep it"
+        f"{value!r} ({count} times) is read as missing; take it out of 'missing' to keep it"
         for value, count in words.iter_rows()
     ]
 
@@ -149,6 +151,9 @@ def _infer_number(evidence: _Evidence, column: Column) -> Conclusion:
     values = rest.counts["value"].filter(rest.counts["value"].is_finite())
     if values.is_empty():
         return replace(column, role="ignored"), [*notes, "no value is finite: ignored"]
+    if rest.counts.height == 1 and not rest.n_missing:
+        note = f"every value is {as_text(values[0])}: constant, ignored"
+        return replace(column, role="ignored"), [*notes, note]
     whole = bool((values == values.floor()).all())
     if values.len() == 2 and set(values) == {0.0, 1.0} and column.format is None:
         return replace(column, role="boolean"), notes
@@ -161,7 +166,7 @@ def _infer_number(evidence: _Evidence, column: Column) -> Conclusion:
 
 def _code_notes(found: pl.DataFrame, rest: pl.Series) -> list[str]:
     return [
-        f"{as_text(value)} ({count} rows) stands apart from the rest ({as_text(rest.min())} to "  # type: ignore[arg-type]
+        f"{as_text(value)} ({count} times) stands apart from the rest ({as_text(rest.min())} to "  # type: ignore[arg-type]
         f"{as_text(rest.max())}) and is read as missing; take it out of 'missing' to keep it"  # type: ignore[arg-type]
         for value, count in found.iter_rows()
     ]
@@ -230,10 +235,12 @@ def _infer_category(evidence: _Evidence) -> Conclusion:
         return Column(name, "boolean"), []
     order = guess_order(values)
     if order:
-        note = f"levels in order: {' < '.join(order)}; write role = 'category' if they have none"
+        note = f"levels in this order: {', '.join(map(repr, order))}; write role = 'category' if they have none"
         return Column(name, "ordinal", order=order), [note]
     if is_free_text(values, n):
-        return Column(name, "ignored"), [f"free text ({values.len()} distinct in {n} rows): ignored"]
+        return Column(name, "ignored"), [
+            f"free text ({values.len()} distinct in {n} rows): ignored"
+        ]
     named = id_like(name) and values.len() >= 0.5 * n
     if named or (n >= _UNIQUE_TEXT and values.len() == n):
         return Column(name, "id"), [f"{values.len()} distinct in {n} rows: id"]

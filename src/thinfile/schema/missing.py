@@ -5,8 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 WORDS = frozenset(
-    "unknown unk na n/a #n/a nan <na> null (null) ? missing unbekannt inconnu 未知 不详".split()
-) | {"not available"}
+    (
+        *("unknown", "unk", "na", "n/a", "#n/a", "nan", "<na>", "null", "(null)", "?", "missing"),
+        *("not available", "unbekannt", "inconnu", "未知", "不详"),
+    )
+)
 """Words that stand for "missing" in any column, in lower case."""
 
 NUMBER_WORDS = WORDS | frozenset(("none", "nil", "-", "--", ".", "..", "n.a.", "#div/0!"))
@@ -42,7 +45,7 @@ def missing_codes(counts: pl.DataFrame) -> pl.DataFrame:
 def _negative_codes(counts: pl.DataFrame) -> pl.DataFrame:
     negative = counts.filter(pl.col("value") < 0)
     rest = counts.filter(pl.col("value") >= 0)
-    repeated = int(negative["count"].max() or 0) >= 2  # type: ignore[call-overload]
+    repeated = bool((negative["count"] >= 2).any())
     if not repeated or rest.height < 3 or not _is_family(negative["value"].to_list()):
         return negative.clear()
     # 0 next to -1 is a scale unless there are so many values that it can be none.

@@ -175,7 +175,9 @@ class Schema:
 
     def save(self, path: str | Path) -> None:
         """Write the schema as .toml, with its notes as comments, or as .json."""
-        write_file(Path(path), self.to_dict(), {c.name: self.notes_of(c.name) for c in self.columns})
+        write_file(
+            Path(path), self.to_dict(), {c.name: self.notes_of(c.name) for c in self.columns}
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:

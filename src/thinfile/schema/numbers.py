@@ -39,21 +39,30 @@ def read_number(text: pl.Expr, form: str | None) -> pl.Expr:
         # Infinity is left to the range check, which reports it as what it is.
         return text.cast(pl.Float64, strict=False)
     kind, european = form.split(" ")[0], form.endswith("european")
-    if kind == "money":
-        text = text.str.replace_all(_SYMBOLS, "").str.strip_chars()
-    if kind == "percent":
-        text = text.str.strip_suffix("%").str.strip_chars()
-    text = _leading_minus(text)
-    pattern = _GROUPED_EUROPEAN if european else _GROUPED
-    text = pl.when(text.str.contains(pattern)).then(text)
-    number = _without_groups(text, european).cast(pl.Float64, strict=False)
+    bare = _bare(text, kind)
+    easy = bare.str.contains(_GROUPED_EUROPEAN if european else _GROUPED)
+    # Most values are done once their ends are stripped; searching patterns are for the others.
+    odd = _leading_minus(pl.when(easy.not_()).then(text), kind)
+    odd = pl.when(odd.str.contains(_GROUPED_EUROPEAN if european else _GROUPED)).then(odd)
+    number = _without_groups(pl.when(easy).then(bare).otherwise(odd), european)
+    number = number.cast(pl.Float64, strict=False)
     return number / 100 if kind == "percent" else number
 
 
-def _leading_minus(text: pl.Expr) -> pl.Expr:
-    text = text.str.replace(r"^\((.*)\)$", "-$1").str.replace(r"^([^-].*)-$", "-$1")
+def _bare(text: pl.Expr, kind: str) -> pl.Expr:
+    if kind == "money":
+        return text.str.strip_chars("$€£¥₹₽₩₺ \u00a0\u202f")
+    return text.str.strip_suffix("%").str.strip_chars() if kind == "percent" else text
+
+
+def _leading_minus(text: pl.Expr, kind: str) -> pl.Expr:
+    """Text with its sign in front: "(5)", "5-" and "$ -5" are all -5."""
+    if kind == "money":
+        text = text.str.replace_all(_SYMBOLS, "").str.strip_chars()
+    text = text.str.replace(r"^\(([^()]*)\)\s*(%?)$", "-$1$2").str.replace(r"^([^-].*)-$", "-$1")
     # A sign may stand apart from its number once the currency is gone: "- 5".
-    return text.str.replace(r"^([+-])\s+", "$1")
+    text = text.str.replace(r"^([+-])\s+", "$1")
+    return _bare(text, kind) if kind == "percent" else text.str.strip_chars()
 
 
 def _without_groups(text: pl.Expr, european: bool) -> pl.Expr:

@@ -204,7 +204,8 @@ def _shared_rows(tensors: tuple[torch.Tensor, ...]) -> int:
 
 def _equal_share(labels: torch.Tensor) -> torch.Tensor:
     _, code, count = torch.unique(labels, return_inverse=True, return_counts=True)
-    return 1.0 / count[code].double()
+    share: torch.Tensor = count[code].double().reciprocal()
+    return share
 
 
 def _heaps(weight: torch.Tensor, n_rows: int) -> torch.Tensor:

@@ -18,8 +18,8 @@ from thinfile.training.stopping import Plateau
 
 Terms = Mapping[str, torch.Tensor]
 
-# Reading a loss makes a GPU wait, so there it is done for many steps at once.
-_STEPS_BETWEEN_LOOKS = 50
+# Reading a loss makes a GPU wait, so it is done for many steps at once anywhere but on the CPU.
+_STEPS_BETWEEN_LOOKS = {"cpu": 1}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Turns:
         self._rate_factor = 1.0
         device = self._own[0][0].device.type
         self.ledger = Ledger()
-        self._look_every = 1 if device == "cpu" else _STEPS_BETWEEN_LOOKS
+        self._look_every = _STEPS_BETWEEN_LOOKS.get(device, 50)
         self._precision: AbstractContextManager[Any] = nullcontext()
         if precision == "bfloat16":
             self._precision = torch.autocast(device, dtype=torch.bfloat16)
@@ -223,14 +223,14 @@ class Turns:
     def _circumstances(self) -> str:
         rate = float(self.phases[self._in_turn].optimizer.param_groups[0]["lr"])
         gradients = [
-            (float(p.grad.abs().max()), name)
+            (float(_values(p.grad).abs().max()), name)
             for name, p in self.module.named_parameters()
-            if p.grad is not None and p.grad.numel()
+            if p.grad is not None and _values(p.grad).numel()
         ]
         text = f"learning rate {rate:g}"
         if gradients:
             size, name = max(gradients, key=lambda entry: (math.isnan(entry[0]), entry[0]))
-            text += f", largest gradient of the update before {size:.3g} in {name!r}"
+            text += f", largest gradient of the last update {size:.3g} in {name!r}"
         return text
 
 
@@ -243,6 +243,10 @@ def _weighted_sum(terms: Terms, weights: Mapping[str, float | Schedule], step: i
         total = part if total is None else total + part
     assert total is not None  # an empty mapping is refused at the first turn
     return total
+
+
+def _values(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

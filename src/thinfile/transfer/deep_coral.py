@@ -19,8 +19,10 @@ from thinfile.transfer.pairs import (
     NOTHING_TO_ADAPT,
     PairedPass,
     chosen_layers,
+    known_rates,
     paired_batches,
     paired_pass,
+    prior_weight,
 )
 
 MIN_ROWS = 2
@@ -32,7 +34,8 @@ class DeepCORALClassifier(NetworkClassifier):
 
     Use it as the mildest of the deep ways to align: it is cheap, has one setting, and does
     nothing where second moments agree. Do not use it where only means differ, which covariances
-    do not show, nor where base rates differ much: aligning then moves events onto non-events.
+    do not show, nor where base rates differ much and the target's is not known: aligning then
+    moves events onto non-events.
 
     Parameters
     ----------
@@ -41,6 +44,9 @@ class DeepCORALClassifier(NetworkClassifier):
         equal at the end of training; `history_` shows both.
     layers : {"all", "last"}, default "all"
         Hidden layers to align; "all" adds their distances up, "last" is the paper's.
+    match_prior : bool, default True
+        Weight source rows in the covariance so that they have the target's base rate, where it
+        is known from labels or `target_rate`.
     widths : sequence of int, default (64, 32)
         Units of each hidden layer, each at least 1; at least one layer.
     activation, dropout, norm, max_epochs, batch_size, learning_rate, weight_decay
@@ -77,6 +83,7 @@ class DeepCORALClassifier(NetworkClassifier):
         "widths": params.sequence_of(params.integer(1), min_length=1),
         "coral_weight": params.real(0),
         "layers": params.one_of("all", "last"),
+        "match_prior": params.boolean(),
     }
 
     def __init__(
@@ -84,6 +91,7 @@ class DeepCORALClassifier(NetworkClassifier):
         *,
         coral_weight: float = 1.0,
         layers: str = "all",
+        match_prior: bool = True,
         widths: Sequence[int] = (64, 32),
         activation: str = "relu",
         dropout: float = 0.1,
@@ -103,6 +111,7 @@ class DeepCORALClassifier(NetworkClassifier):
     ) -> None:
         self.coral_weight = coral_weight
         self.layers = layers
+        self.match_prior = match_prior
         self.widths = widths
         self.activation = activation
         self.dropout = dropout
@@ -123,6 +132,7 @@ class DeepCORALClassifier(NetworkClassifier):
     def _batches(self, tensors: Tensors, rows: Rows, data: TrainingData) -> Batches:
         if not len(data.target):
             self.notes_.append(NOTHING_TO_ADAPT)
+        self._rates = known_rates(data, self._target_rate(data)) if self.match_prior else None
         return paired_batches(tensors, rows, data, self.batch_size)
 
     def _terms(self, batch: Any) -> Terms:
@@ -143,7 +153,9 @@ class DeepCORALClassifier(NetworkClassifier):
             chosen_layers(both.target_layers, self.layers),
             strict=True,
         )
-        return torch.stack([coral(source, target) for source, target in pairs]).sum()
+        weight = None if self._rates is None else prior_weight(both.source_y, *self._rates)
+        distances = [coral(source, target, source_weight=weight) for source, target in pairs]
+        return torch.stack(distances).sum()
 
     def _term_weights(self, total_steps: int) -> TermWeights:
         return {"coral": self.coral_weight}

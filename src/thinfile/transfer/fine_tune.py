@@ -200,7 +200,7 @@ class FineTuneClassifier(NetworkClassifier):
     def _frozen_parts(self) -> list[nn.Module]:
         if not self.n_frozen:
             return []
-        return [self.network_.inputs, *self.network_.body.blocks[: self.n_frozen]]
+        return [self.network_.inputs, *self.network_.body.hidden[: self.n_frozen]]
 
     def _close_stage(self, stage: str, first: int) -> None:
         """Name the stage in its records, and count its epochs and steps on from the last one."""

@@ -66,6 +66,14 @@ def chosen_layers(layers: list[torch.Tensor], which: str) -> list[torch.Tensor]:
     return layers[-1:] if which == "last" else layers
 
 
+def known_rates(data: TrainingData, target_rate: float | None) -> tuple[float, float] | None:
+    """Base rates of source and target for `prior_weight`; None where one of them is not known."""
+    if target_rate is None or not len(data.source):
+        return None
+    source_rate = float(data.y[data.source].mean())
+    return (source_rate, target_rate) if 0 < source_rate < 1 else None
+
+
 def prior_weight(source_y: torch.Tensor, source_rate: float, target_rate: float) -> torch.Tensor:
     """Weights that give source rows the target's base rate, shape (source rows,).
 

@@ -68,8 +68,9 @@ class Reweighting:
         """
         target_factor = (error / (1 - error)) ** -miss
         source_factor = self.beta**miss * (2 * (1 - error) if self.dynamic else 1.0)
-        weight = weight * np.where(is_target, target_factor, source_factor)
-        return weight / weight.sum()
+        new: FloatArray = weight * np.where(is_target, target_factor, source_factor)
+        new /= new.sum()
+        return new
 
 
 class TrAdaBoostClassifier(Estimator):
@@ -226,9 +227,7 @@ class TrAdaBoostClassifier(Estimator):
     def _fit_round(
         self, x: npt.NDArray[np.float32], y: FloatArray, weight: FloatArray, seed: int
     ) -> lgb.Booster:
-        settings = TreeSettings(
-            self.n_trees, self.n_leaves, self.learning_rate, self.min_leaf_rows
-        )
+        settings = TreeSettings(self.n_trees, self.n_leaves, self.learning_rate, self.min_leaf_rows)
         # Rows without weight would still count as rows of a leaf.
         kept = weight > weight.max() * 1e-9
         first_code = len(self.encoder_.number_names_)

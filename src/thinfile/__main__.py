@@ -1,0 +1,5 @@
+"""`python -m thinfile`."""
+
+from thinfile.cli.main import main
+
+main()

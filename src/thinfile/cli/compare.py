@@ -1,0 +1,136 @@
+"""`thinfile compare`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from thinfile.cli.tables import (
+    domain_option,
+    json_option,
+    label_option,
+    print_next,
+    print_result,
+    read_task,
+    schema_option,
+    target_option,
+)
+
+
+class Budgets(click.ParamType[tuple[int, ...]]):
+    """`350` or `0,100,350`."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            budgets = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} must be whole numbers with commas between, as in 0,100,350")
+        if min(budgets) < 0:
+            self.fail(f"{value!r} must be 0 or more")
+        return budgets
+
+
+@click.command()
+@click.argument("tables", nargs=-1, required=True)
+@label_option
+@click.option(
+    "--labels",
+    type=Budgets(),
+    default=(350,),
+    show_default="350",
+    help="Labels of the target that a method may see; a list gives a curve.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the run.")
+@domain_option
+@target_option
+@schema_option
+@click.option("--methods", help="Names with commas between; all by default.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Repetitions with other labels drawn.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Processes; one for each core by default.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
+@click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--no-report", is_flag=True, help="Leave the report page out.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@json_option
+def command(
+    tables: tuple[str, ...],
+    label: str,
+    labels: tuple[int, ...],
+    out: Path,
+    domain: str | None,
+    target: str | None,
+    schema: Path | None,
+    methods: str | None,
+    seeds: int,
+    jobs: int | None,
+    device: str,
+    random_state: int,
+    no_report: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run every method and baseline on the same few labels and say what pays.
+
+    TABLES are the old and the new portfolio (Parquet, CSV or anything DuckDB reads), or one file
+    with --domain and --target. A run that was killed goes on when called again.
+    """
+    if len(tables) > 2:
+        raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
+    from thinfile.compare.run import Options
+
+    task = read_task(tables, label, domain, target, schema)
+    options = Options(
+        labels=labels,
+        n_seeds=seeds,
+        methods=methods.split(",") if methods else None,
+        device=device,
+        n_jobs=jobs,
+        random_state=random_state,
+    )
+    page = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
+    if not as_json:
+        if page:
+            click.echo(f"\nReport: {page}")
+        new = tables[-1]
+        print_next(
+            [
+                f"thinfile score {out / 'best'} {new} --out scores.parquet",
+                f"thinfile compare {' '.join(tables)} --label {label} --labels 0,100,{max(labels)} "
+                f"--out {out}-curve" + (f" --domain {domain} --target {target}" if domain else ""),
+                "thinfile methods",
+            ]
+        )
+
+
+def run_and_print(
+    task: object, out: Path, options: object, *, quiet: bool, as_json: bool, report: bool
+) -> Path | None:
+    """Compare, write the page, print; the path of the page."""
+    from thinfile.compare.run import Options, compare
+    from thinfile.compare.task import Task
+    from thinfile.training.progress import choose_progress
+
+    assert isinstance(task, Task)
+    assert isinstance(options, Options)
+    progress = choose_progress(shown=not (quiet or as_json))
+    result = compare(task, out, options, progress=progress)
+    page = None
+    if report:
+        from thinfile.report.page import write_report
+
+        page = write_report(result, out / "report.html")
+    print_result(result, out, as_json=as_json, page=page)
+    return page

@@ -1,0 +1,22 @@
+"""`thinfile report`: the page of a finished comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the page; RUN/report.html by default.",
+)
+def command(run: Path, out: Path | None) -> None:
+    """Write the report page of a finished comparison again."""
+    from thinfile.compare.result import load_result
+    from thinfile.report.page import write_report
+
+    click.echo(write_report(load_result(run), out or run / "report.html"))

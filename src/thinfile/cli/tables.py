@@ -1,0 +1,123 @@
+"""What several commands share: reading two populations, and printing results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from thinfile.compare.result import Result
+    from thinfile.compare.task import Task
+
+label_option = click.option("--label", required=True, help="Column with the outcome: 1, 0, empty.")
+domain_option = click.option("--domain", help="Column that names the population, for one file.")
+target_option = click.option("--target", help="Name of the target population, with --domain.")
+schema_option = click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Corrected schema file (.toml or .json), see `thinfile schema`.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def read_task(
+    tables: tuple[str, ...],
+    label: str,
+    domain: str | None,
+    target: str | None,
+    schema: Path | None,
+) -> Task:
+    """Two files, or one with a population column, as a task."""
+    from thinfile.compare.task import build_task, split_by_domain
+    from thinfile.data.read import read_table
+    from thinfile.schema.model import Schema
+
+    given = Schema.load(schema) if schema else None
+    if len(tables) == 2:
+        if domain or target:
+            raise click.UsageError("--domain and --target go with one file; two files were given")
+        names = _two_names(*tables)
+        frames = [read_table(path) for path in tables]
+        return build_task(
+            *frames, label=label, schema=given, source_name=names[0], target_name=names[1]
+        )
+    if not domain or not target:
+        raise click.UsageError(
+            "give two files (old and new), or one file with --domain COLUMN and --target NAME"
+        )
+    old, new, source_name = split_by_domain(read_table(tables[0]), domain, target)
+    return build_task(
+        old, new, label=label, schema=given, source_name=source_name, target_name=target
+    )
+
+
+def print_result(result: Result, out: Path, *, as_json: bool, page: Path | None) -> None:
+    """Leaderboard and verdict on the terminal, or as JSON."""
+    if as_json:
+        record: dict[str, Any] = {
+            "verdict": result.verdict,
+            "leaderboard": result.leaderboard.to_dicts(),
+            "out": str(out),
+            "report": str(page) if page else None,
+        }
+        click.echo(json.dumps(record, default=str))
+        return
+    _print_board(result)
+    verdict = result.verdict
+    click.echo(verdict["headline"])
+    for sentence in (*verdict["sentences"], *verdict["warnings"]):
+        click.echo(f"  {sentence}")
+
+
+def print_next(commands: list[str]) -> None:
+    """Three commands to try next."""
+    click.echo("\nTry next:")
+    for command in commands:
+        click.echo(f"  {command}")
+
+
+def _print_board(result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if Console().is_terminal else 118)
+    for budget in result.settings["budgets"]:
+        rows = result.leaderboard.filter(result.leaderboard["budget"] == budget).to_dicts()
+        table = Table(title=f"{result.settings['title']}, {budget} labels of the target")
+        table.add_column("method")
+        for name in ("AUC", "Gini", "KS", "AP", "to best baseline", "CPU s"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            marker = " ←" if row["chosen"] else ""
+            table.add_row(row["title"] + marker, *_cells(row), style="bold" if marker else "")
+        console.print(table)
+    failed = result.cells.filter(result.cells["status"] == "failed")
+    for method, error in sorted(set(zip(failed["method"], failed["error"], strict=True))):
+        console.print(f"{method} failed: {error}", markup=False)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if row.get("is_reference"):
+        difference = "best baseline"
+    elif row.get("difference") is None:
+        difference = ""
+    else:
+        low, high = row["difference_low"], row["difference_high"]
+        difference = f"{row['difference']:+.3f} ({low:+.3f}…{high:+.3f})"
+    return [
+        f"{row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})",
+        f"{row['gini']:.3f}",
+        f"{row['ks']:.3f}",
+        f"{row['ap']:.3f}",
+        difference,
+        f"{row['cpu_seconds']:.1f}",
+    ]
+
+
+def _two_names(old: str, new: str) -> tuple[str, str]:
+    """Short names of two files, told apart where they are alike."""
+    stems = [Path(path).name.split(".")[0] for path in (old, new)]
+    return (stems[0], stems[1]) if stems[0] != stems[1] else ("source", "target")

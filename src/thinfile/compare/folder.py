@@ -1,0 +1,100 @@
+"""The folder of a comparison: what lies where, and that a killed run can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thinfile._version import __version__
+from thinfile.artifact.atomic import writing
+from thinfile.compare.cell import Cell
+from thinfile.compare.plan import Plan
+from thinfile.compare.task import Task
+from thinfile.errors import DataError
+
+FORMAT = 1
+
+
+class RunFolder:
+    """Files of one comparison below `path`.
+
+    `run.json` says what the comparison is; `cells/` holds each finished cell. Opening the folder
+    for another comparison is refused, so results never mix.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cells = path / "cells"
+
+    def open(self, settings: Mapping[str, Any], fingerprint: str) -> None:
+        """Make the folder, or go on with the comparison that it holds.
+
+        Raises
+        ------
+        DataError
+            If the path is a file, or holds another comparison or anything else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise DataError(f"--out {str(self.path)!r} is a file; a folder is needed")
+        known = self.path / "run.json"
+        if known.exists():
+            self._check_same(known, fingerprint)
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise DataError(
+                f"--out {str(self.path)!r} holds other files and no comparison; name another folder"
+            )
+        self.cells.mkdir(parents=True, exist_ok=True)
+        self.write_json("run.json", {**settings, "format": FORMAT, "fingerprint": fingerprint})
+
+    def finished(self, key: str) -> Cell | None:
+        """The cell of that key, if it was run to its end."""
+        return Cell.load(self.cells, key)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file whole or not at all."""
+        with writing(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False))
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the folder.
+
+        Raises
+        ------
+        DataError
+            If it is not there or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text())
+        except FileNotFoundError:
+            raise DataError(
+                f"{str(self.path)!r} has no {name}: it is no finished comparison"
+            ) from None
+        except ValueError as error:
+            raise DataError(f"{str(self.path / name)!r} is damaged: {error}") from None
+
+    def _check_same(self, known: Path, fingerprint: str) -> None:
+        found = self.read_json(known.name).get("fingerprint")
+        if found != fingerprint:
+            raise DataError(
+                f"--out {str(self.path)!r} holds another comparison (other data, label, schema or "
+                "random state); name another folder"
+            )
+
+
+def fingerprint_of(task: Task, plan: Plan, settings: Mapping[str, Any]) -> str:
+    """Tells two comparisons apart: data, labels, test rows, schema, options and version."""
+    digest = hashlib.sha256()
+    for array in (task.features.hash_rows(seed=0).to_numpy(), task.y, task.is_target, plan.test):
+        digest.update(array.tobytes())
+    options = {
+        "schema": task.schema.to_dict(),
+        "label": task.label,
+        "mode": plan.mode,
+        "version": __version__,
+        **settings,
+    }
+    digest.update(json.dumps(options, sort_keys=True, default=str).encode())
+    return digest.hexdigest()

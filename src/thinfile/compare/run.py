@@ -1,0 +1,377 @@
+"""The main job: every method and baseline on the same few labels, and what pays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from safetensors.numpy import save_file
+
+from thinfile.artifact.atomic import point, writing
+from thinfile.artifact.folder import save
+from thinfile.compare.advice import worst_actions
+from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
+from thinfile.compare.choice import Choice
+from thinfile.compare.diagnosis import Diagnosis, diagnose
+from thinfile.compare.folder import RunFolder, fingerprint_of
+from thinfile.compare.plan import make_plan
+from thinfile.compare.result import (
+    LEVEL,
+    Result,
+    cell_table,
+    histories,
+    label_curve,
+    leaderboard,
+    score_matrix,
+    source_samples,
+)
+from thinfile.compare.task import Rows, Task
+from thinfile.compare.verdict import MORE_LABELS, choose_method, write_verdict
+from thinfile.compare.workers import Key, run_cells
+from thinfile.data.encode import TableEncoder
+from thinfile.density import density_ratio
+from thinfile.errors import DataError, ParameterError
+from thinfile.estimator import UNLABELLED, Estimator
+from thinfile.methods import METHODS, get_method
+from thinfile.metrics.calibration import fit_calibration
+from thinfile.training.progress import Progress, SilentProgress
+
+MAX_DENSITY_ROWS = 20_000
+MAX_OVERLAP_AUC = 0.8
+"""AUC of telling the populations apart above which no base rate is estimated without labels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a comparison is made.
+
+    Parameters
+    ----------
+    labels : sequence of int ≥ 0
+        Label budgets: how many labels of the target a method may see.
+    n_seeds : int ≥ 1
+        Repetitions with other labels drawn and other random numbers.
+    methods : sequence of str, optional
+        Names of the registry; all by default.
+    device : str
+        Of the networks. On small tables a CPU is as fast.
+    n_jobs : int, optional
+        Processes; one for each core by default.
+    random_state : int
+        Decides the test rows.
+    curve : bool
+        Run the chosen method at a few more budgets to tell what more labels are worth.
+    overrides : mapping
+        Constructor arguments by method name.
+    """
+
+    labels: Sequence[int] = (350,)
+    n_seeds: int = 3
+    methods: Sequence[str] | None = None
+    device: str = "cpu"
+    n_jobs: int | None = None
+    random_state: int = 0
+    curve: bool = True
+    overrides: Mapping[str, Mapping[str, Any]] | None = None
+
+    def names(self) -> list[str]:
+        """Methods to run, in the registry's order.
+
+        Raises
+        ------
+        ParameterError
+            If one is unknown.
+        """
+        wanted = [get_method(name).name for name in (self.methods or METHODS)]
+        return [name for name in METHODS if name in wanted]
+
+
+def compare(
+    task: Task,
+    out: str | Path,
+    options: Options | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Result:
+    """Run every method and baseline on the same labels and say what pays.
+
+    Use :func:`thinfile.compare.task.build_task` to make the task from tables. A run that was
+    killed goes on where it stopped when called again with the same task, options and folder.
+
+    Parameters
+    ----------
+    task
+        Two populations and their labels.
+    out
+        Folder for cells, tables and the best model.
+    options
+        Budgets, seeds, methods.
+    progress
+        Told of every finished cell.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    DataError
+        If labels are too few to measure anything, no method could be run, or `out` holds another
+        comparison.
+    ParameterError
+        If an option breaks its rule.
+    """
+    options = options or Options()
+    run = _Run(task, RunFolder(Path(out)), options, progress or SilentProgress())
+    return run.through()
+
+
+class _Run:
+    """One comparison on its way from a task to a result."""
+
+    def __init__(self, task: Task, folder: RunFolder, options: Options, progress: Progress) -> None:
+        if options.n_seeds < 1:
+            raise ParameterError(f"n_seeds={options.n_seeds} must be a whole number ≥ 1")
+        self.task, self.folder, self.options, self.progress = task, folder, options, progress
+        self.budgets = sorted(set(options.labels))
+        self.names = options.names()
+        self.seeds = list(range(options.n_seeds))
+        self.plan = make_plan(task, self.budgets, random_state=options.random_state)
+        self.cells: list[Cell] = []
+        self.source_weight = _source_weight(task, self._seen_target)
+
+    def through(self) -> Result:
+        self.folder.open(self._describe(), self._fingerprint())
+        # A diagnosis for each budget: what a larger one shows must not help to choose at a
+        # smaller one.
+        diagnoses = {budget: self._diagnosis(budget) for budget in self.budgets}
+        settings = self._settings(diagnoses[self.budgets[0]])
+        self._run(settings, self._keys(self.names, self.budgets))
+        choices = {budget: self._choose(budget, diagnoses[budget]) for budget in self.budgets}
+        self._run_curve(settings, choices)
+        result = self._result(diagnoses[self.budgets[-1]], choices)
+        model = self._final_model(settings, choices[self.budgets[-1]])
+        self._write(result, model)
+        return result
+
+    def _choose(self, budget: int, diagnosis: Diagnosis) -> Choice:
+        advice = worst_actions(diagnosis.advice)
+        return choose_method(self.cells, self.task, self.source_weight, advice, budget)
+
+    def _describe(self) -> dict[str, Any]:
+        task, plan = self.task, self.plan
+        return {
+            "title": f"{task.source_name} → {task.target_name}",
+            "label": task.label,
+            "source": task.source_name,
+            "target": task.target_name,
+            "n_source": len(task.source),
+            "n_target": len(task.target),
+            "n_target_labelled": len(task.target_labelled),
+            "n_test": len(plan.test),
+            "n_features": len(task.schema.features),
+            "budgets": self.budgets,
+            "seeds": self.seeds,
+            "methods": self.names,
+            "mode": plan.mode,
+            "source_rate": task.rate(task.source),
+            "target_rate": task.rate(task.target_labelled),
+            "level": LEVEL,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "notes": list(task.notes),
+        }
+
+    def _fingerprint(self) -> str:
+        # Methods, budgets and seeds may be added to a run: cells of the same key stay the same,
+        # as long as the test rows do.
+        same = {
+            "random_state": self.options.random_state,
+            "overrides": self.options.overrides or {},
+            "device": self.options.device,
+        }
+        return fingerprint_of(self.task, self.plan, same)
+
+    def _diagnosis(self, budget: int) -> Diagnosis:
+        """Overlap and shift, from what training may see at this budget."""
+        task, target = self.task, self._seen_target
+        y_target = np.full(len(target), UNLABELLED, dtype=np.int8)
+        drawn = self.plan.all_labels(budget, self.seeds[0])
+        y_target[np.searchsorted(target, drawn)] = task.y[drawn]
+        return diagnose(
+            task.features[task.source.tolist()],
+            task.features[target.tolist()],
+            schema=task.schema,
+            y_source=task.y[task.source],
+            y_target=y_target,
+            random_state=self.options.random_state,
+            source_name=task.source_name,
+            target_name=task.target_name,
+        )
+
+    @property
+    def _seen_target(self) -> Rows:
+        """Target rows whose columns training may see."""
+        if self.plan.mode == "cross-validation":
+            return self.task.target
+        return np.setdiff1d(self.task.target, self.plan.test)
+
+    def _settings(self, diagnosis: Diagnosis) -> Settings:
+        estimated = diagnosis.base_rate.estimated
+        # Where the populations barely overlap the estimate was measured to be wrong.
+        trusted = estimated is not None and diagnosis.overlap.auc <= MAX_OVERLAP_AUC
+        return Settings(
+            target_rate=estimated.estimate if estimated and trusted else None,
+            device=self.options.device,
+            overrides=self.options.overrides or {},
+        )
+
+    def _keys(self, names: Sequence[str], budgets: Sequence[int]) -> list[Key]:
+        return [
+            Key(name, budget, seed) for seed in self.seeds for budget in budgets for name in names
+        ]
+
+    def _run(self, settings: Settings, keys: Sequence[Key]) -> None:
+        waiting = []
+        for key in keys:
+            cell = self.folder.finished(cell_key(*key))
+            if cell is None:
+                waiting.append(key)
+            else:
+                self.cells.append(cell)
+        self.progress.start(len(keys), "comparing")
+        self.progress.advance(len(keys) - len(waiting))
+        try:
+            for cell in run_cells(
+                self.task,
+                self.plan,
+                settings,
+                waiting,
+                folder=self.folder.cells,
+                n_jobs=self.options.n_jobs,
+            ):
+                self.cells.append(cell)
+                self.progress.advance(1)
+        finally:
+            self.progress.finish()
+
+    def _run_curve(self, settings: Settings, choices: Mapping[int, Choice]) -> None:
+        """The choice at half the labels and at some more, where there are as many."""
+        budget = max(choices)
+        name = choices[budget].name
+        if not self.options.curve or budget < 20 or not METHODS[name].uses_target_labels:
+            return
+        most = len(self.plan.pool) if self.plan.mode == "hold-out" else budget
+        more = {budget // 4, budget // 2, budget + MORE_LABELS} - set(self.budgets)
+        keys = self._keys([name], sorted(b for b in more if b <= most))
+        if keys:
+            self._run(settings, keys)
+
+    def _result(self, diagnosis: Diagnosis, choices: Mapping[int, Choice]) -> Result:
+        test_y = self.task.y[self.plan.test]
+        self.cells.sort(key=lambda c: (c.budget, list(METHODS).index(c.method), c.seed))
+        table = cell_table(self.cells, test_y)
+        scores = score_matrix(self.cells, len(test_y), self.seeds)
+        board = leaderboard(table, test_y, scores, random_state=self.options.random_state)
+        curve = label_curve(board)
+        board = _with_choices(board.filter(pl.col("budget").is_in(self.budgets)), choices)
+        described = self._describe()
+        info = diagnosis.to_dict()
+        return Result(
+            settings=described,
+            cells=table,
+            leaderboard=board,
+            verdict=write_verdict(board, choices, curve, info, described),
+            diagnosis=info,
+            test_y=test_y,
+            test_scores={k: v for k, v in scores.items() if k[1] in self.budgets},
+            source_scores=source_samples(self.cells, self.seeds[0]),
+            histories=histories(self.cells, self.seeds[0]),
+            label_curve=curve,
+        )
+
+    def _final_model(self, settings: Settings, choice: Choice) -> Estimator:
+        """The choice, fitted as its first cell was, or on all labels where there were folds."""
+        task, plan, budget, seed = self.task, self.plan, max(self.budgets), self.seeds[0]
+        labels = plan.all_labels(budget, seed)
+        unlabelled = np.concatenate([np.setdiff1d(plan.pool, labels), plan.unlabelled])
+        model = fit_method(
+            task,
+            settings,
+            get_method(choice.name),
+            source=task.source,
+            labels=labels,
+            unlabelled=unlabelled,
+            seed=seed,
+        )
+        cell = next(c for c in self.cells if c.key == cell_key(choice.name, budget, seed))
+        if plan.mode == "hold-out":
+            model.calibration_ = type(model.calibration_)(*cell.calibration)
+        elif np.isfinite(cell.scores).all():
+            model.recalibrate(fit_calibration(cell.scores, task.y[plan.test]))
+        return model
+
+    def _write(self, result: Result, model: Estimator) -> None:
+        folder = self.folder
+        with writing(folder.path / "results.parquet") as temporary:
+            result.cells.write_parquet(temporary)
+        with writing(folder.path / "test.safetensors") as temporary:
+            save_file({"y": result.test_y, "rows": self.plan.test}, temporary)
+        folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
+        folder.write_json("label_curve.json", result.label_curve.to_dicts())
+        folder.write_json("diagnosis.json", result.diagnosis)
+        folder.write_json("verdict.json", result.verdict)
+        self._save_model(result, model)
+
+    def _save_model(self, result: Result, model: Estimator) -> None:
+        task = self.task
+        verdict = result.verdict
+        row = result.leaderboard.filter(
+            (pl.col("method") == verdict["choice"]) & (pl.col("budget") == verdict["budget"])
+        ).to_dicts()[0]
+        reference = task.features[self.plan.test.tolist()]
+        version = save(
+            model,
+            folder_of_version(self.folder.path / "models"),
+            metrics=json.loads(json.dumps(row, default=float)),
+            reference=reference,
+        )
+        point(self.folder.path / "best", version)
+
+
+def folder_of_version(parent: Path) -> Path:
+    """A new folder below `parent`, named by the present time (UTC)."""
+    return parent / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _source_weight(task: Task, target: Rows) -> npt.NDArray[np.float64] | None:
+    """Density ratio of every labelled source row, or None where populations are too small."""
+    rows = np.concatenate([task.source, target])
+    parsed = task.schema.parse(task.features[rows.tolist()]).frame
+    encoder = TableEncoder(task.schema, max_categories=60).fit(parsed)
+    wide = encoder.one_hot(encoder.transform(parsed))
+    n_source = len(task.source)
+    rng = np.random.default_rng(0)
+    some = n_source + rng.permutation(len(target))[:MAX_DENSITY_ROWS]
+    try:
+        return density_ratio(wide[:n_source], wide[some]).weight
+    except DataError:
+        return None
+
+
+def _with_choices(board: pl.DataFrame, choices: Mapping[int, Choice]) -> pl.DataFrame:
+    """Mark the choice of each budget, and the value that it was made by."""
+    selection = {
+        (e.name, budget): e.posterior_mean for budget, c in choices.items() for e in c.estimates
+    }
+    keys = list(zip(board["method"], board["budget"], strict=True))
+    return board.with_columns(
+        pl.Series("selection", [selection.get(key) for key in keys], dtype=pl.Float64),
+        pl.Series("chosen", [choices[b].name == m for m, b in keys], dtype=pl.Boolean),
+    )

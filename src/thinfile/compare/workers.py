@@ -1,0 +1,119 @@
+"""Cells side by side in processes: one that fails or is killed does not take the others down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from thinfile.compare.cell import Cell, Settings, run_cell
+from thinfile.compare.plan import Plan
+from thinfile.compare.task import Task
+
+# One thread each: small networks and small tables lose by more, and cells run side by side.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+}
+
+
+class Key(NamedTuple):
+    """Names a cell."""
+
+    method: str
+    budget: int
+    seed: int
+
+
+_state: dict[str, Any] = {}
+
+
+def run_cells(
+    task: Task,
+    plan: Plan,
+    settings: Settings,
+    keys: Sequence[Key],
+    *,
+    folder: Path,
+    n_jobs: int | None = None,
+) -> Iterator[Cell]:
+    """Run cells and give each as it is finished and saved below `folder`.
+
+    Parameters
+    ----------
+    keys
+        Cells to run, the order in which they are begun.
+    n_jobs
+        Processes; None takes one for each core.
+    """
+    n_jobs = min(n_jobs or _n_cores(), max(1, len(keys)))
+    if n_jobs == 1:
+        for key in keys:
+            cell = run_cell(task, plan, settings, *key)
+            cell.save(folder)
+            yield cell
+        return
+    waiting = list(keys)
+    while waiting:
+        for key, cell in _run_pool(task, plan, settings, waiting, folder, n_jobs):
+            waiting.remove(key)
+            yield cell
+        if waiting:
+            # A process was killed, most often for want of memory. What was in flight is not
+            # known, so the rest goes on one at a time, and the cell that kills again is named.
+            n_jobs = 1
+            found = dict(_run_pool(task, plan, settings, waiting[:1], folder, n_jobs))
+            first = waiting.pop(0)
+            yield found.get(first) or _killed(first, folder)
+
+
+def _run_pool(
+    task: Task, plan: Plan, settings: Settings, keys: Sequence[Key], folder: Path, n_jobs: int
+) -> Iterator[tuple[Key, Cell]]:
+    """Give finished cells until all are done or the pool breaks."""
+    executor = ProcessPoolExecutor(
+        max_workers=n_jobs,
+        initializer=_start,
+        initargs=(task, plan, settings, folder),
+        env=ONE_THREAD,
+    )
+    try:
+        futures = {executor.submit(_run, key): key for key in keys}
+        for future in as_completed(futures):
+            try:
+                cell = future.result()
+            except BrokenProcessPool:
+                return
+            yield futures[future], cell
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
+def _start(task: Task, plan: Plan, settings: Settings, folder: Path) -> None:
+    _state.update(task=task, plan=plan, settings=settings, folder=folder)
+
+
+def _run(key: Key) -> Cell:
+    cell = run_cell(_state["task"], _state["plan"], _state["settings"], *key)
+    cell.save(_state["folder"])
+    return cell
+
+
+def _killed(key: Key, folder: Path) -> Cell:
+    cell = Cell(*key, status="failed", error="its process was killed (out of memory?)")
+    cell.save(folder)
+    return cell
+
+
+def _n_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1

@@ -1,0 +1,226 @@
+"""How the populations differ: columns that give them away, PSI, what a drop is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+
+from thinfile.report.figures.figure import BASELINE, GREY, INK, METHOD, Figure, data
+from thinfile.report.subject import Row
+from thinfile.report.tables import Table, number, words
+from thinfile.report.words import listing, percent, three
+
+STEP = 20
+MAX_BARS = 40
+PSI_RULES = (0.1, 0.25)
+PSI_BANDS = {"below 0.1": "#56b4e9", "0.1 to 0.25": "#e69f00", "above 0.25": "#d55e00"}
+
+Named = Sequence[tuple[str, float]]
+
+
+class Rate(NamedTuple):
+    """An event rate with the ends of its interval, where there is one."""
+
+    name: str
+    value: Any
+    low: Any
+    high: Any
+
+
+def psi_figure(psi: Named) -> Figure | None:
+    """Population stability index of each column, largest first."""
+    if not psi:
+        return None
+    ordered = sorted(psi, key=lambda pair: (-pair[1], pair[0]))
+    shown, rest = ordered[:MAX_BARS], ordered[MAX_BARS:]
+    high = [name for name, value in ordered if value > PSI_RULES[1]]
+    left_out = (
+        f" The {len(rest)} columns that are not drawn are at {three(rest[0][1])} or below."
+        if rest
+        else ""
+    )
+    return Figure(
+        "psi",
+        "Population stability index per column",
+        f"PSI of {len(ordered)} columns between source and target. Above 0.25: "
+        + (f"{len(high)}, led by {listing(high[:3])}." if high else "none."),
+        _psi_chart(shown),
+        "Below 0.1 a column is taken as stable, above 0.25 as shifted; between them it deserves "
+        f"a look. Bars that would not fit are cut; the number is always the PSI.{left_out}",
+        table=_psi_table(ordered),
+    )
+
+
+def _psi_chart(shown: Named) -> Any:
+    # One column that shifted beyond measure must not flatten all others.
+    end = min(max(0.3, shown[0][1]), 1.0)
+    rows = [
+        {"column": name, "length": min(value, end), "band": _band(value), "text": three(value)}
+        for name, value in shown
+    ]
+    y = _names([name for name, _ in shown])
+    scale = alt.Scale(domain=[0, end * 1.08], nice=False)
+    x = alt.X("length:Q", title="PSI", scale=scale, axis=alt.Axis(tickCount=6))
+    colour = alt.Scale(domain=list(PSI_BANDS), range=list(PSI_BANDS.values()))
+    base = alt.Chart(data(rows)).encode(y=y, x=x)
+    tooltip = [alt.Tooltip("column:N", title="Column"), alt.Tooltip("text:N", title="PSI")]
+    rules = alt.Chart(data([{"at": at} for at in PSI_RULES]))
+    return alt.layer(
+        base.mark_bar(height=alt.RelativeBandSize(0.66)).encode(
+            color=alt.Color("band:N", scale=colour), tooltip=tooltip
+        ),
+        base.mark_text(align="left", dx=4).encode(text="text:N"),
+        rules.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("at:Q", scale=scale)),
+    ).properties(height=alt.Step(STEP))
+
+
+def _names(order: Sequence[str]) -> alt.Y:
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=210)
+    return alt.Y("column:N", sort=list(order), title=None, axis=axis)
+
+
+def _band(value: float) -> str:
+    return list(PSI_BANDS)[sum(value > rule for rule in PSI_RULES)]
+
+
+def _psi_table(ordered: Named) -> Table:
+    return Table(
+        "Population stability index between source and target.",
+        ["Column", "PSI", "Rule"],
+        [
+            [words(name), number(three(value), value), words(_band(value))]
+            for name, value in ordered
+        ],
+        sortable=True,
+    )
+
+
+def telling_figure(columns: Named, measure: str) -> Figure | None:
+    """The columns by which the populations are told apart."""
+    if not columns:
+        return None
+    ordered = sorted(columns, key=lambda pair: -pair[1])[:15]
+    rows = [{"column": name, "value": value, "text": three(value)} for name, value in ordered]
+    return Figure(
+        "telling",
+        "Columns by which the populations are told apart",
+        f"{measure} by column, largest first: "
+        + listing([f"{name} {three(value)}" for name, value in ordered[:5]])
+        + ".",
+        _bars(rows, measure),
+        "The columns that a classifier of source against target leans on most.",
+        size="half",
+    )
+
+
+def _bars(rows: list[Row], title: str) -> Any:
+    top = max([row["value"] for row in rows] + [1e-6])
+    base = alt.Chart(data(rows)).encode(
+        y=_names([row["column"] for row in rows]),
+        x=alt.X(
+            "value:Q",
+            title=title,
+            scale=alt.Scale(domain=[0, top * 1.2], nice=False),
+            axis=alt.Axis(tickCount=4),
+        ),
+    )
+    return alt.layer(
+        base.mark_bar(color=METHOD, height=alt.RelativeBandSize(0.66)),
+        base.mark_text(align="left", dx=4).encode(text="text:N"),
+    ).properties(height=alt.Step(STEP))
+
+
+def shift_figure(parts: Named) -> Figure | None:
+    """What a loss of AUC from source to target is made of.
+
+    `parts` are names and AUC differences; the last one is their sum.
+    """
+    if not parts:
+        return None
+    rows = [
+        {
+            "column": name,
+            "value": value,
+            "text": three(value, sign=True),
+            "sum": k == len(parts) - 1,
+        }
+        for k, (name, value) in enumerate(parts)
+    ]
+    return Figure(
+        "shift",
+        "What the difference in AUC is made of",
+        "Difference in AUC from source to target: "
+        + listing([f"{name} {three(value, sign=True)}" for name, value in parts])
+        + ".",
+        _shift_chart(rows),
+        "X-shift: customers of another kind, which weighting and alignment can repair. "
+        "Y|X-shift: the same customer turns out differently, which only target labels repair.",
+        size="half",
+    )
+
+
+def _shift_chart(rows: list[Row]) -> Any:
+    ends = [row["value"] for row in rows] + [0.0]
+    room = max(max(ends) - min(ends), 0.01)
+    scale = alt.Scale(domain=[min(ends) - 0.25 * room, max(ends) + 0.25 * room], nice=False)
+    base = alt.Chart(data(rows)).encode(
+        y=_names([row["column"] for row in rows]),
+        x=alt.X("value:Q", title="AUC", scale=scale, axis=alt.Axis(tickCount=5)),
+    )
+    colour = alt.condition("datum.sum", alt.value(GREY), alt.value(BASELINE))
+    zero = alt.Chart(data([{"at": 0}])).mark_rule(color=INK).encode(x=alt.X("at:Q", scale=scale))
+    return alt.layer(
+        base.mark_bar(height=alt.RelativeBandSize(0.66)).encode(color=colour),
+        base.mark_text(align="left", dx=4)
+        .transform_filter("datum.value >= 0")
+        .encode(text="text:N"),
+        base.mark_text(align="right", dx=-4)
+        .transform_filter("datum.value < 0")
+        .encode(text="text:N"),
+        zero,
+    ).properties(height=alt.Step(34))
+
+
+def rates_figure(rates: Sequence[Rate]) -> Figure | None:
+    """Event rate of the source, and of the target by what can be known of it."""
+    if len(rates) < 2:
+        return None
+    rows = [
+        {
+            "column": rate.name,
+            "value": rate.value,
+            "low": rate.value if rate.low is None else rate.low,
+            "high": rate.value if rate.high is None else rate.high,
+            "text": percent(rate.value),
+            "source": k == 0,
+        }
+        for k, rate in enumerate(rates)
+    ]
+    words = listing([f"{rate.name} {percent(rate.value)}" for rate in rates])
+    return Figure(
+        "rates",
+        "Event rates",
+        f"Event rates: {words}.",
+        _rates_chart(rows),
+        "Prior shift. The two estimates use no label of the target and are believed where they "
+        "agree; labels go before them. Line: 95 % interval.",
+        size="half",
+    )
+
+
+def _rates_chart(rows: list[Row]) -> Any:
+    end = max(row["high"] for row in rows) * 1.25
+    scale = alt.Scale(domain=[0, end], nice=False)
+    colour = alt.condition("datum.source", alt.value(BASELINE), alt.value(METHOD))
+    base = alt.Chart(data(rows)).encode(y=_names([row["column"] for row in rows]), color=colour)
+    axis = alt.Axis(format="~%", tickCount=5)
+    x = alt.X("low:Q", title="Event rate", scale=scale, axis=axis)
+    return alt.layer(
+        base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q"),
+        base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q"),
+        alt.Chart(data(rows))
+        .mark_text(align="left", dx=8)
+        .encode(y=_names([row["column"] for row in rows]), x="high:Q", text="text:N"),
+    ).properties(height=alt.Step(34))

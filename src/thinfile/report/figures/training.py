@@ -1,0 +1,117 @@
+"""How each network was trained: its losses, the weights of their terms, its validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from thinfile.report.figures.figure import Figure, data, palette
+from thinfile.report.subject import Row, Subject, is_number
+from thinfile.report.words import listing, three
+
+WIDTH, HEIGHT = 250, 110
+NOT_LOSSES = {"epoch", "step", "seconds", "terms", "metrics"}
+MAX_POINTS = 150
+TERM_NAMES = {"mmd": "MMD", "mk_mmd": "MK-MMD", "coral": "CORAL", "auc": "AUC", "ks": "KS"}
+
+
+def training_figures(subject: Subject) -> list[Figure]:
+    """One figure for each method whose history was kept at the verdict's budget."""
+    order = [row["method"] for row in [*subject.board, *subject.failed]]
+    figures = []
+    for name in order:
+        records = _records(subject.result.histories.get((name, subject.budget)))
+        if len(records) > 1:
+            figures.append(_figure(subject.title(name), name, records))
+    return figures
+
+
+def _records(history: Any) -> list[Row]:
+    """Flat records, whether a history is a list, or an object or mapping that holds one."""
+    if isinstance(history, Mapping):
+        history = history.get("records")
+    rows = [_flat(record) for record in history or []]
+    step = -(-len(rows) // MAX_POINTS) or 1
+    return rows[::step] if rows[-1:] == rows[::step][-1:] else [*rows[::step], rows[-1]]
+
+
+def _flat(record: Mapping[str, Any]) -> Row:
+    row = dict(record)
+    for part in ("terms", "metrics"):
+        if isinstance(row.get(part), Mapping):
+            row.update(row.pop(part))
+    return row
+
+
+def _figure(title: str, name: str, records: list[Row]) -> Figure:
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    checks = [key for key in keys if key.startswith("validation_")]
+    weights = [key for key in keys if key.startswith("weight_")]
+    losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights)]
+    panels = [
+        _panel(records, losses, "Loss"),
+        _panel(records, weights, "Weight λ"),
+        _panel(records, checks, "Validation"),
+    ]
+    return Figure(
+        f"training-{name.replace('_', '-')}",
+        title,
+        _alt(title, records, losses, checks),
+        alt.vconcat(*[p for p in panels if p is not None], spacing=8).resolve_scale(
+            color="independent", strokeDash="independent"
+        ),
+        size="small",
+        fixed=True,
+    )
+
+
+def _is_loss(key: str) -> bool:
+    return key not in NOT_LOSSES and not key.startswith("learning_rate")
+
+
+def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
+    rows = [
+        {"epoch": _place(k, record), "name": _name(key), "value": record.get(key)}
+        for key in keys
+        for k, record in enumerate(records)
+        if is_number(record.get(key))
+    ]
+    if not rows:
+        return None
+    colour, dash = palette(list(dict.fromkeys(row["name"] for row in rows)))
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickCount=5, tickMinStep=1, format="d")),
+        y=alt.Y(
+            "value:Q",
+            title=title,
+            scale=alt.Scale(zero=title != "Validation"),
+            axis=alt.Axis(tickCount=4, format="~g", minExtent=38),
+        ),
+        color=alt.Color("name:N", scale=colour, legend=alt.Legend(orient="top", columns=3)),
+        strokeDash=alt.StrokeDash("name:N", scale=dash, legend=alt.Legend(orient="top", columns=3)),
+        tooltip=["name:N", "epoch:Q", alt.Tooltip("value:Q", format=".4f")],
+    )
+    mark = base.mark_line(strokeWidth=1.8, clip=True)
+    return mark.properties(width=WIDTH, height=HEIGHT)
+
+
+def _place(position: int, record: Row) -> Any:
+    epoch = record.get("epoch")
+    return epoch if is_number(epoch) else position + 1
+
+
+def _name(key: str) -> str:
+    bare = key.removeprefix("validation_").removeprefix("weight_")
+    return TERM_NAMES.get(bare, bare.replace("_", " "))
+
+
+def _alt(title: str, records: list[Row], losses: Sequence[str], checks: Sequence[str]) -> str:
+    moves = [_move(records, key) for key in [*losses, *checks]]
+    return f"Training of {title} over {len(records)} checks: {listing([m for m in moves if m])}."
+
+
+def _move(records: list[Row], key: str) -> str:
+    values = [record[key] for record in records if is_number(record.get(key))]
+    return f"{_name(key)} from {three(values[0])} to {three(values[-1])}" if values else ""

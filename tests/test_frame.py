@@ -26,7 +26,9 @@ EXPECTED = pl.DataFrame(COLUMNS)
         EXPECTED.lazy(),
         EXPECTED.to_arrow(),
         COLUMNS,
-        pd.DataFrame({"a": pd.array([1, 2, None], "Int64"), "b": ["x", None, "z"], "c": COLUMNS["c"]}),
+        pd.DataFrame(
+            {"a": pd.array([1, 2, None], "Int64"), "b": ["x", None, "z"], "c": COLUMNS["c"]}
+        ),
     ],
     ids=["polars", "lazy", "arrow", "mapping", "pandas"],
 )
@@ -60,7 +62,9 @@ def test_pandas_categories_dates_and_mixed_objects() -> None:
 
 
 def test_plain_types() -> None:
-    frame = as_frame({"d": [Decimal("1.50"), None], "e": pl.Series(["x", "y"], dtype=pl.Enum(["x", "y"]))})
+    frame = as_frame(
+        {"d": [Decimal("1.50"), None], "e": pl.Series(["x", "y"], dtype=pl.Enum(["x", "y"]))}
+    )
     assert frame.dtypes == [pl.Float64, pl.String]
     assert as_frame({"day": [date(2020, 1, 1)]}).dtypes == [pl.Date]
 

@@ -16,7 +16,7 @@ TODAY = datetime(2024, 6, 30)
 
 
 def read(texts: list[str], form: str | None, pivot: int | None = None) -> list[str | None]:
-    dates = pl.Series("t", texts).to_frame().select(read_date(pl.col("t"), form, pivot))["t"]
+    dates = pl.Series("t", texts).to_frame().select(read_date(pl.col("t"), form, pivot)).to_series()
     return [None if each is None else each.date().isoformat() for each in dates]
 
 

@@ -74,4 +74,4 @@ def test_round_trip_of_every_format(values: list[object]) -> None:
         divisor = 100 if form.startswith("percent") else 1
         found = pl.Series("t", texts).to_frame().select(read_number(pl.col("t"), form))["t"]
         expected = [float(value) / divisor for value in values]  # type: ignore[arg-type]
-        assert found.to_list() == expected
+        assert found.to_list() == pytest.approx(expected, rel=1e-15, abs=0)

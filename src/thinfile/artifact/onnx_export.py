@@ -100,8 +100,9 @@ def export_onnx(model: Estimator, state: State | None = None) -> OnnxModel:
     """
     add_core = _family(model)
     state = model.get_state() if state is None else state
-    graph = Graph()
-    encoding = add_encoding(graph, state.values["encoder"])
+    encoder = state.values["encoder"]
+    graph = Graph(column["name"] for column in encoder["columns"])
+    encoding = add_encoding(graph, encoder)
     probability = add_core(_Parts(graph, encoding, model, state))
     slope, intercept = state.values["calibration"]
     calibrated = _calibrate(graph, probability, slope, intercept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,18 @@ ML_DOMAIN = "ai.onnx.ml"
 class Graph:
     """A graph under construction; every method returns the name of what it added.
 
+    Parameters
+    ----------
+    columns
+        Names that inputs will have; those of other things in the graph are chosen apart from them.
+
     Raises
     ------
     MissingPackageError
         If the package onnx is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Iterable[str] = ()) -> None:
         try:
             import onnx
         except ImportError as error:
@@ -35,6 +40,9 @@ class Graph:
         self._nodes: list[Any] = []
         self._inputs: dict[str, Any] = {}
         self._constants: dict[str, Any] = {}
+        self._n_names = 0
+        # More blanks in front than any column has keep our names apart from all of theirs.
+        self._blanks = " " * (1 + max((len(c) - len(c.lstrip(" ")) for c in columns), default=0))
 
     def input(self, name: str, dtype: str) -> str:
         """Add an input of shape (rows, 1); `dtype` is "double", "int64" or "string"."""
@@ -111,6 +119,5 @@ class Graph:
         return bytes(model.SerializeToString())
 
     def _new_name(self) -> str:
-        # Column names are the caller's; a blank in front keeps ours apart from every one of them.
-        self._n_names = getattr(self, "_n_names", 0) + 1
-        return f" {self._n_names}"
+        self._n_names += 1
+        return f"{self._blanks}{self._n_names}"

@@ -254,11 +254,15 @@ def _posterior(
 
 
 def _stretch(surprise: Floats, spread: Floats, error: Floats) -> float:
-    """How much wider than stated the true differences spread, by the method of moments."""
-    # One hopeless method must not make all the others believed, hence the upper end.
-    excess = np.minimum((surprise**2 - error**2) / spread**2, 9.0)
+    """How much wider than stated the true differences spread upwards, by the method of moments.
+
+    Only upwards: that some methods fail badly on a transfer is common, and no reason to believe
+    that others excel.
+    """
+    upper = 2 * np.maximum(surprise, 0.0) ** 2
+    excess = np.minimum((upper - error**2) / spread**2, 9.0)
     ratio = (PSEUDO_METHODS + excess.sum()) / (PSEUDO_METHODS + len(excess))
-    return float(np.sqrt(np.clip(ratio, 0.25, 4.0)))
+    return float(np.sqrt(np.clip(ratio, 1.0, 4.0)))
 
 
 def _estimate(

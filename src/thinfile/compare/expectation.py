@@ -11,48 +11,49 @@ from typing import NamedTuple
 
 
 class Prior(NamedTuple):
-    """What is expected of a method before any evidence: its AUC beside the best plain one."""
+    """A method's AUC minus that of the default, before any evidence: mean and spread.
+
+    Where the differences are skewed, `sd` is that of the upper side: how far a method falls short
+    does not matter for a choice, only how likely it is to be the better one.
+    """
 
     mean: float
     sd: float
 
 
-PRIOR_SD = 0.015
-"""Usual spread of a method's AUC difference from transfer to transfer."""
-
 LABELLED: dict[str, Prior] = {
-    "boosted_pooled": Prior(0.0, PRIOR_SD),
-    "boosted_source": Prior(-0.010, PRIOR_SD),
-    "boosted_target": Prior(-0.040, 0.040),
-    "boosted_weighted": Prior(-0.005, PRIOR_SD),
-    "boosted_scaled": Prior(-0.005, PRIOR_SD),
-    "boosted_coral": Prior(-0.010, PRIOR_SD),
-    "score_refit": Prior(-0.005, PRIOR_SD),
-    "tradaboost": Prior(-0.010, PRIOR_SD),
-    "forest_source": Prior(-0.012, PRIOR_SD),
-    "logistic_pooled": Prior(-0.010, 0.020),
-    "logistic_source": Prior(-0.015, 0.020),
-    "logistic_target": Prior(-0.030, 0.040),
-    "fine_tune": Prior(-0.015, 0.020),
+    "boosted_pooled": Prior(0.0, 0.010),
+    "boosted_source": Prior(-0.015, 0.012),
+    "boosted_target": Prior(-0.050, 0.030),
+    "boosted_weighted": Prior(-0.010, 0.008),
+    "boosted_scaled": Prior(-0.006, 0.009),
+    "boosted_coral": Prior(-0.010, 0.010),
+    "score_refit": Prior(-0.006, 0.009),
+    "tradaboost": Prior(-0.040, 0.030),
+    "forest_source": Prior(-0.020, 0.015),
+    "logistic_pooled": Prior(-0.030, 0.020),
+    "logistic_source": Prior(-0.030, 0.020),
+    "logistic_target": Prior(-0.040, 0.030),
 }
-"""Expectations where target labels exist, beside pooled boosted trees."""
+"""Where target labels exist, beside pooled boosted trees. Rounded from test rows of five real
+transfers at 100, 350 and 1,000 labels (``benchmarks/``: SBA, UCI default, ccf2021)."""
 
 UNLABELLED: dict[str, Prior] = {
-    "boosted_source": Prior(0.0, PRIOR_SD),
-    "boosted_pooled": Prior(0.0, PRIOR_SD),
-    "boosted_weighted": Prior(-0.003, PRIOR_SD),
-    "boosted_scaled": Prior(-0.005, PRIOR_SD),
-    "boosted_coral": Prior(-0.008, PRIOR_SD),
-    "forest_source": Prior(-0.005, PRIOR_SD),
-    "logistic_source": Prior(-0.008, 0.020),
-    "logistic_pooled": Prior(-0.008, 0.020),
+    "boosted_source": Prior(0.0, 0.010),
+    "boosted_pooled": Prior(0.0, 0.005),
+    "boosted_weighted": Prior(-0.005, 0.010),
+    "boosted_scaled": Prior(-0.005, 0.010),
+    "boosted_coral": Prior(-0.010, 0.015),
+    "forest_source": Prior(-0.006, 0.012),
+    "logistic_source": Prior(-0.025, 0.020),
+    "logistic_pooled": Prior(-0.025, 0.020),
 }
-"""Expectations at zero target labels, beside boosted trees on the source."""
+"""At zero target labels, beside boosted trees on the source."""
 
 FAMILY: dict[str, Prior] = {
-    "baseline": Prior(-0.010, PRIOR_SD),
-    "tabular": Prior(-0.020, PRIOR_SD),
-    "transfer": Prior(-0.020, PRIOR_SD),
+    "baseline": Prior(-0.010, 0.010),
+    "tabular": Prior(-0.025, 0.015),
+    "transfer": Prior(-0.025, 0.015),
 }
 """For methods not named above. Deep transfer loses to boosted trees on tables in 27 of 27
 published comparisons (Gardner et al., TableShift, NeurIPS 2023); measured here −0.028 for DAN."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +13,8 @@ import numpy.typing as npt
 import polars as pl
 from safetensors.numpy import save_file
 
-from thinfile.artifact.atomic import point, writing
-from thinfile.artifact.folder import save
+from thinfile.artifact.atomic import writing
+from thinfile.artifact.folder import choose_best, save_version
 from thinfile.compare.advice import worst_actions
 from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
 from thinfile.compare.choice import Choice
@@ -330,24 +329,17 @@ class _Run:
         self._save_model(result, model)
 
     def _save_model(self, result: Result, model: Estimator) -> None:
-        task = self.task
         verdict = result.verdict
         row = result.leaderboard.filter(
             (pl.col("method") == verdict["choice"]) & (pl.col("budget") == verdict["budget"])
         ).to_dicts()[0]
-        reference = task.features[self.plan.test.tolist()]
-        version = save(
+        version = save_version(
             model,
-            folder_of_version(self.folder.path / "models"),
-            metrics=json.loads(json.dumps(row, default=float)),
-            reference=reference,
+            self.folder.path / "models",
+            metrics=row,
+            reference=self.task.features[self.plan.test.tolist()],
         )
-        point(self.folder.path / "best", version)
-
-
-def folder_of_version(parent: Path) -> Path:
-    """A new folder below `parent`, named by the present time (UTC)."""
-    return parent / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        choose_best(version, self.folder.path / "best")
 
 
 def _source_weight(task: Task, target: Rows) -> npt.NDArray[np.float64] | None:

@@ -117,7 +117,8 @@ def build_task(
             f"{source_name!r} and {target_name!r} share no column that can be used "
             f"(shared: {_some(shared)})"
         )
-    columns = tuple(c for c in schema.columns if c.name in known)
+    # Ids stay in the schema: scores are handed out beside them.
+    columns = tuple(c for c in schema.columns if c.name in known or c.role == "id")
     kept = Schema(columns, schema.notes)
     return Task(
         features=features.select(known),

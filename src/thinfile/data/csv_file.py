@@ -43,7 +43,7 @@ def iter_csv(path: Path) -> Iterator[pl.DataFrame]:
         If the file is empty, cut short, has a column name twice, or a line of another width.
     """
     names: list[str] = []
-    delimiter, n_rows = ",", 0
+    header, delimiter, n_rows = "", ",", 0
     for text in _decoded(_whole_records(path), path):
         if not names:
             header, text = _split_header(text)
@@ -53,7 +53,9 @@ def iter_csv(path: Path) -> Iterator[pl.DataFrame]:
             if not any(names):
                 raise DataError(f"{path} has no column names in its first line")
         if text.strip():
-            frame = _parse(text, names, delimiter, f"{path}", n_rows)
+            _check_end(text, len(names), delimiter, path)
+            frame = _parse(header, text, delimiter, path, n_rows)
+            frame.columns = names
             n_rows += frame.height
             yield frame
     if not n_rows:
@@ -78,10 +80,9 @@ def _split_header(text: str) -> tuple[str, str]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    compressed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    return cast("IO[bytes]", gzip.open(file, "rb")) if compressed else file
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return cast("IO[bytes]", gzip.open(path)) if compressed else path.open("rb")
 
 
 def _whole_records(path: Path) -> Iterator[bytes]:
@@ -138,18 +139,24 @@ def _warn(path: Path) -> None:
     )
 
 
-def _parse(text: str, names: list[str], delimiter: str, path: str, row: int) -> pl.DataFrame:
+def _check_end(text: str, width: int, delimiter: str, path: Path) -> None:
+    last = text[text.rfind("\n") + 1 :]
+    # A line with an odd number of quotes belongs to a record of several lines.
+    if not last.strip() or last.count('"') % 2:
+        return
+    n_fields = len(next(csv.reader([last], delimiter=delimiter)))
+    if n_fields < width:
+        raise DataError(f"{path} is cut short: its last line has {n_fields} of {width} fields")
+
+
+def _parse(header: str, text: str, delimiter: str, path: Path, row: int) -> pl.DataFrame:
     try:
         return pl.read_csv(
-            io.BytesIO(text.encode()),
-            has_header=False,
-            new_columns=names,
-            schema=dict.fromkeys(names, pl.String),
-            separator=delimiter,
-            infer_schema=False,
+            io.BytesIO(f"{header}\n{text}".encode()), separator=delimiter, infer_schema=False
         )
     except pl.exceptions.PolarsError as error:
-        fault = _find_fault(text, len(names), delimiter, row)
+        width = len(next(csv.reader([header], delimiter=delimiter)))
+        fault = _find_fault(text, width, delimiter, row)
         raise DataError(f"{path}: {fault or ' '.join(str(error).split())[:200]}") from error
 
 

@@ -326,9 +326,12 @@ def _need_two_rows(name: str, weight: Tensor, equal: bool) -> None:
         )
 
 
-def _pair_weights(weights: Pair, dtype: torch.dtype, unbiased: bool) -> PairWeights:
+def _pair_weights(
+    weights: Pair, dtype: torch.dtype, *, unbiased: bool, equal: bool
+) -> PairWeights:
     signed = torch.cat([weights[0], -weights[1]]).to(dtype)
+    levels = (1.0 / len(weights[0]), -1.0 / len(weights[1])) if equal else None
     if not unbiased:
-        return PairWeights(signed, 1.0, 1.0, with_diagonal=True)
-    scales = [1.0 / (1.0 - float(weight.square().sum())) for weight in weights]
-    return PairWeights(signed, scales[0], scales[1], with_diagonal=False)
+        return PairWeights(signed, 1.0, 1.0, with_diagonal=True, levels=levels)
+    source, target = (1.0 / (1.0 - float(weight.square().sum())) for weight in weights)
+    return PairWeights(signed, source, target, with_diagonal=False, levels=levels)

@@ -96,6 +96,14 @@ class PairWeights:
     source_scale: float
     target_scale: float
     with_diagonal: bool
+    levels: tuple[float, float] | None  # of signed in source and target, where it is constant
+
+    def row_sums(self, tile: Tensor, of: Block) -> Tensor:
+        """Σ_j tile_ij · signed_j over the rows j of the block.  # (tile's rows,)"""
+        # Not as a product: the sum is pairwise, and so an order more exact in float32.
+        if self.levels is not None:
+            return tile.sum(dim=1).mul_(self.levels[of.is_target])
+        return (tile * self.signed[of.rows]).sum(dim=1)
 
     def scale(self, one: Block, other: Block) -> float:
         if one.is_target != other.is_target:
@@ -238,12 +246,12 @@ def tiled_mmd(
     parts = blocks(n_source, len(signed) - n_source, signed.device)
     tile = TileKernel(layers, parts, with_slope=with_gradient)
     signs = _cut(signed, parts)
-    pulls = [_Pull(layer, signed, parts) for layer in layers if with_gradient]
+    pulls = [_Pull(layer, weights, parts) for layer in layers if with_gradient]
     value = signed.new_zeros((), dtype=torch.float64)
     for one, other in tile_pairs(parts):
         scale = weights.scale(one, other)
         kernel = tile.values(one, other, with_diagonal=weights.with_diagonal)
-        share = torch.dot(signs[one.index], kernel.mul_(signs[other.index]).sum(dim=1))
+        share = torch.dot(signs[one.index], weights.row_sums(kernel, other))
         value.add_(share, alpha=scale if one is other else 2.0 * scale)
         for i, pull in enumerate(pulls):
             pull.add(tile.slope(i, one, other), one, other, scale)
@@ -253,16 +261,17 @@ def tiled_mmd(
 class _Pull:
     """Collects Σ_j slope_ij · a_j · z_j and Σ_j slope_ij · a_j for every row i."""
 
-    def __init__(self, layer: Layer, signed: Tensor, parts: Sequence[Block]) -> None:
+    def __init__(self, layer: Layer, weights: PairWeights, parts: Sequence[Block]) -> None:
         self.layer = layer
-        self.signed = signed
+        self.weights = weights
+        signed = weights.signed
         self.unit = layer.right[:, : layer.n_features]
         self.moments = self.unit * signed[:, None]
         self.sums = torch.zeros_like(self.moments)  # (rows, features)
         # The total is multiplied by the whole row, so its rounding would be most of the error: it
         # is summed pairwise, where a product with one more column would not be.
         self.totals = torch.zeros_like(signed, dtype=torch.float64)  # (rows,)
-        self._signs, self._moments = _cut(signed, parts), _cut(self.moments, parts)
+        self._moments = _cut(self.moments, parts)
         self._sums, self._totals = _cut(self.sums, parts), _cut(self.totals, parts)
 
     def add(self, slope: Tensor, one: Block, other: Block, scale: float) -> None:
@@ -273,12 +282,11 @@ class _Pull:
     def gradient(self) -> Tensor:
         totals = self.totals.to(self.unit.dtype)
         self.sums.addcmul_(self.unit, totals[:, None], value=-1.0)
-        return self.sums.mul_(self.signed[:, None] * (4.0 * self.layer.scale))
+        return self.sums.mul_(self.weights.signed[:, None] * (4.0 * self.layer.scale))
 
     def _collect(self, slope: Tensor, into: Block, of: Block, scale: float) -> None:
         self._sums[into.index].addmm_(slope, self._moments[of.index], alpha=scale)
-        weighted = slope * self._signs[of.index]
-        self._totals[into.index].add_(weighted.sum(dim=1), alpha=scale)
+        self._totals[into.index].add_(self.weights.row_sums(slope, of), alpha=scale)
 
 
 def _cut(rows: Tensor, parts: Sequence[Block]) -> list[Tensor]:

@@ -122,7 +122,7 @@ def _wilson(share: FloatArray, n: FloatArray, z: float = 1.959964) -> tuple[Floa
 
 
 def histogram(samples: dict[str, FloatArray], n_bins: int = 40) -> tuple[FloatArray, FloatArray]:
-    """Bin several samples alike, on the range that holds 99.5 % of all values.
+    """Bin several samples alike, on the range that holds 99.5% of all values.
 
     Returns
     -------

@@ -139,7 +139,7 @@ def _rates(found: Mapping[str, Any]) -> Figure | None:
 
 
 def _log_odds_ends(estimated: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
-    """Ends of a 95 % interval from a rate and its standard error on the log-odds."""
+    """Ends of a 95% interval from a rate and its standard error on the log-odds."""
     rate, error = estimated.get(name), estimated.get(f"{name}_error")
     if not (is_number(rate) and is_number(error) and 0 < float(rate or 0) < 1):
         return None, None

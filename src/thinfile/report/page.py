@@ -111,7 +111,7 @@ def _fill(parts: Sequence[Part], title: str, created: str) -> str:
         created=created,
         parts=[_with_pictures(part) for part in parts],
         css=Markup((HERE / "page.css").read_text("utf-8")),
-        specs=Markup(json_for_html({figure.name: figure.live() for figure in figures})),
+        specs=Markup(json_for_html({figure.name: figure.live for figure in figures})),
         library=Markup(library),
         script=Markup(script),
         script_hashes=Markup(" ".join(map(_script_hash, (library, script)))),
@@ -120,7 +120,7 @@ def _fill(parts: Sequence[Part], title: str, created: str) -> str:
 
 
 def _with_pictures(part: Part) -> Mapping[str, Any]:
-    return {**vars(part), "figures": [Drawn(f, _picture(f.still())) for f in part.figures]}
+    return {**vars(part), "figures": [Drawn(f, _picture(f.still)) for f in part.figures]}
 
 
 def _picture(spec: Mapping[str, Any]) -> str:

@@ -27,7 +27,10 @@ from thinfile.report.protocol import (
 )
 from thinfile.report.subject import Subject, is_number
 from thinfile.report.tables import Failure, Table, failures, leaderboard_table
-from thinfile.report.words import count, interval, percent, three
+from thinfile.report.words import count, interval, percent, spoken, three
+
+
+MAX_FINDINGS = 12
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,13 @@ def _verdict(subject: Subject) -> Part:
         "verdict",
         "Verdict",
         headline=str(verdict.get("headline") or "No verdict was reached."),
-        sentences=[_capital(str(text)) for text in verdict.get("sentences") or []],
+        sentences=[spoken(str(text), subject) for text in verdict.get("sentences") or []],
         facts=_facts(subject),
-        warnings=[*map(str, verdict.get("warnings") or []), *([note] if note else [])],
+        warnings=[
+            *(spoken(str(text), subject) for text in verdict.get("warnings") or []),
+            *([note] if note else []),
+        ],
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _facts(subject: Subject) -> list[Fact]:
@@ -147,7 +149,8 @@ def _leaderboard(subject: Subject) -> Part:
         )
     return Part(
         "leaderboard",
-        f"Leaderboard with {budget}",
+        "Leaderboard",
+        sentences=[f"With {budget}, on the same test rows for all."],
         figures=_present([leaderboard_figure(subject), difference_figure(subject)]),
         failures=failures(subject),
         tables=[leaderboard_table(subject)],
@@ -215,11 +218,18 @@ def _populations(subject: Subject) -> list[Part]:
         sentences=part.sentences if has_any else ["The populations were not diagnosed."],
         figures=part.figures,
         tables=[part.advice] if part.advice else [],
-        sections=[Section("Findings by column", part.findings)] if part.findings else [],
+        sections=[Section("Findings by column", _first_few(part.findings))]
+        if part.findings
+        else [],
     )
     if part.psi is None:
         return [overlap]
     return [overlap, Part("psi", "Stability of the columns", figures=[part.psi])]
+
+
+def _first_few(findings: Sequence[str]) -> list[str]:
+    rest = len(findings) - MAX_FINDINGS
+    return [*findings[:MAX_FINDINGS], *([f"And {rest} more."] if rest > 0 else [])]
 
 
 def _training(subject: Subject) -> Part:

@@ -72,7 +72,7 @@ def _method_sentences(subject: Subject) -> list[str]:
         f"{listing(seeds)}; figures are means over them."
         if len(seeds) != 1
         else f"Every method is trained once, with the seed {seeds[0]}.",
-        f"Intervals hold {100 * level:.0f} % and come from a bootstrap over test rows and seeds. "
+        f"Intervals hold {100 * level:.0f}% and come from a bootstrap over test rows and seeds. "
         "Differences are paired: both methods on the same rows, labels and seeds.",
         "The method is chosen without a look at the test rows.",
         "Probabilities are corrected for the target's base rate and calibrated where labels allow.",

@@ -122,7 +122,7 @@ def calibration_table(bins: CalibrationBins) -> Table:
             [
                 number(percent(predicted), predicted),
                 number(percent(observed), observed),
-                number(f"{percent(low)}…{percent(high)}".replace(" %…", "…"), low),
+                number(f"{percent(low)}…{percent(high)}".replace("%…", "…"), low),
                 number(count(n_events), n_events),
                 number(count(n_rows), n_rows),
             ]

@@ -1,11 +1,12 @@
-"""How the report writes numbers: three decimals, a real minus, thin spaces in thousands."""
+"""How the report writes numbers: three decimals, a real minus, commas in thousands."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from thinfile.report.subject import Row, is_number
+from thinfile.report.subject import Row, Subject, is_number
 
 NOTHING = "–"
 
@@ -44,10 +45,10 @@ def count(value: Any) -> str:
 
     Examples
     --------
-    >>> count(12345) == "12\\u202f345"
-    True
+    >>> count(12345)
+    '12,345'
     """
-    return f"{round(value):,}".replace(",", "\u202f") if is_number(value) else NOTHING
+    return f"{round(value):,}" if is_number(value) else NOTHING
 
 
 def percent(value: Any) -> str:
@@ -56,9 +57,9 @@ def percent(value: Any) -> str:
     Examples
     --------
     >>> percent(0.0683)
-    '6.8 %'
+    '6.8%'
     """
-    return f"{100 * value:.1f} %" if is_number(value) else NOTHING
+    return f"{100 * value:.1f}%" if is_number(value) else NOTHING
 
 
 def duration(seconds: Any) -> str:
@@ -78,6 +79,14 @@ def listing(names: Sequence[Any]) -> str:
     """
     texts = [str(name) for name in names]
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+
+
+def spoken(text: str, subject: Subject) -> str:
+    """A sentence with methods' titles for their names, and a capital first."""
+    known = "|".join(sorted(map(re.escape, subject.titles), key=len, reverse=True))
+    if known:
+        text = re.sub(rf"\b({known})\b", lambda found: subject.title(found[1]), text)
+    return text[:1].upper() + text[1:]
 
 
 def measured(row: Row, name: str, *, sign: bool = False) -> str:

@@ -110,7 +110,8 @@ def present_values(column: Column, dtype: pl.DataType) -> pl.Expr:
         raw = raw.fill_nan(None)
     if dtype.is_numeric():
         codes = [code for code in map(_number_or_none, column.missing) if code is not None]
-        return pl.when(raw.is_in(codes).not_()).then(raw) if codes else raw
+        value = raw.cast(pl.Float64)
+        return pl.when(value.is_in(codes).not_()).then(raw) if codes else raw
     if isinstance(dtype, (pl.Categorical, pl.Enum)):
         raw, dtype = raw.cast(pl.String), pl.String()
     if dtype != pl.String:

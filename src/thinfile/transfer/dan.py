@@ -185,7 +185,10 @@ class DANClassifier(NetworkClassifier):
 
     def _batches(self, tensors: Tensors, rows: Rows, data: TrainingData) -> Batches:
         self._rates = self._known_rates(data) if self.match_prior else None
-        batches = paired_batches(tensors, rows, data, self.batch_size)
+        # Rows that only choose the weights must not be adapted to either.
+        only_hidden = self.target_labels == "validation" and bool(len(data.source))
+        hidden = np.flatnonzero(data.is_target & ~data.is_labelled) if only_hidden else None
+        batches = paired_batches(tensors, rows, data, self.batch_size, target=hidden)
         if not len(data.target):
             self.notes_.append(NOTHING_TO_ADAPT)
         return batches

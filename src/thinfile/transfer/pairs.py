@@ -16,16 +16,22 @@ NOTHING_TO_ADAPT = "no target rows: nothing to adapt"
 
 
 def paired_batches(
-    tensors: Tensors, rows: npt.NDArray[np.intp], data: TrainingData, batch_size: int
+    tensors: Tensors,
+    rows: npt.NDArray[np.intp],
+    data: TrainingData,
+    batch_size: int,
+    *,
+    target: npt.NDArray[np.intp] | None = None,
 ) -> Batches:
     """Labelled rows beside rows of the target whose labels, if any, are left out of sight.
 
-    One epoch is one pass over the labelled rows. Where there is no target (or no source) to
-    adapt, the batches are the labelled rows alone.
+    `target` are the rows to adapt to, by default all of the target. One epoch is one pass over
+    the labelled rows. Where there is no target (or no source) to adapt, the batches are the
+    labelled rows alone.
     """
     labelled = tensors.rows(rows)
     batches = TensorBatches(labelled, min(batch_size, len(rows)))
-    target = data.target
+    target = data.target if target is None else target
     if len(target) < 2 or not len(data.source):
         return batches
     unlabelled = {name: tensors.rows(target)[name] for name in ("numbers", "codes")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import altair as alt
@@ -24,6 +25,10 @@ CURVES: tuple[tuple[str, tuple[int, ...]], ...] = (
 """Okabe and Ito's colours, told apart by most colour-blind readers, and a dash for the rest."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+STROKES: dict[str, Any] = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 220}
+SOLID = alt.Legend(**STROKES)
+"""A legend of lines as strong as the lines, where a pale area goes with them."""
+
 WIDTHS = {"full": 1040, "half": 505, "small": 325}
 HOVER = "hover"
 
@@ -87,25 +92,45 @@ class Figure:
     table: Table | None = None
     open_table: bool = False
 
+    @cached_property
     def live(self) -> dict[str, Any]:
         """Specification for the browser: as wide as its place."""
-        return self._spec({} if self.fixed else _wide("container"))
+        spec: dict[str, Any] = self.chart.to_dict()
+        spec.pop("$schema", None)
+        wide = {} if self.fixed else _wide("container")
+        return {**_with_named_data(spec), **wide, "config": THEME, "padding": 4}
 
+    @property
     def still(self) -> dict[str, Any]:
         """Specification for the picture that stands in the page before any script has run."""
-        spec = self._spec({} if self.fixed else _wide(WIDTHS[self.size]))
+        spec = {**self.live, **({} if self.fixed else _wide(WIDTHS[self.size]))}
         if "layer" in spec:
             spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != HOVER]
         return spec
 
-    def _spec(self, more: Mapping[str, Any]) -> dict[str, Any]:
-        spec: dict[str, Any] = self.chart.to_dict()
-        spec.pop("$schema", None)
-        return {**spec, **more, "config": THEME, "padding": 4}
-
 
 def _wide(width: int | str) -> dict[str, Any]:
     return {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+
+
+def _with_named_data(spec: dict[str, Any]) -> dict[str, Any]:
+    """Hold rows that several layers share once."""
+    rows: list[Any] = []
+
+    def named(part: Any) -> Any:
+        if isinstance(part, list):
+            return [named(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        values = part.get("values")
+        if set(part) == {"values"} and isinstance(values, list) and values[:1] != []:
+            if values not in rows:
+                rows.append(values)
+            return {"name": f"rows{rows.index(values)}"}
+        return {key: named(value) for key, value in part.items()}
+
+    lean: dict[str, Any] = named(spec)
+    return {**lean, "datasets": {f"rows{k}": values for k, values in enumerate(rows)}}
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
@@ -121,6 +146,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{value:.5g}") if np.isfinite(value) else None
     return value
+
+
+def haloed(base: Any, **mark: Any) -> list[Any]:
+    """The field `text` beside each point, over a white rim that keeps lines behind it off."""
+    encoded = {"text": "text:N", "color": alt.value(INK)}
+    rim = base.mark_text(align="left", stroke="white", strokeWidth=4, aria=False, **mark)
+    return [rim.encode(**encoded), base.mark_text(align="left", **mark).encode(**encoded)]
 
 
 def palette(titles: Sequence[str]) -> tuple[alt.Scale, alt.Scale]:

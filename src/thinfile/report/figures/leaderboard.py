@@ -6,7 +6,17 @@ from typing import Any
 
 import altair as alt
 
-from thinfile.report.figures.figure import BASELINE, GREY, INK, METHOD, Figure, data, palette
+from thinfile.report.figures.figure import (
+    BASELINE,
+    GREY,
+    INK,
+    METHOD,
+    STROKES,
+    Figure,
+    data,
+    haloed,
+    palette,
+)
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.tables import label_curve_rows, label_curve_table
 from thinfile.report.words import count, interval, listing, measured, three
@@ -111,9 +121,8 @@ def _kind_colour() -> alt.Color:
 
 
 def _values(rows: list[Row], y: alt.Y, which: str, weight: str) -> Any:
-    text = alt.Chart(data(rows)).transform_filter(which)
-    text = text.mark_text(align="left", dx=7, fontWeight=weight)
-    return text.encode(y=y, x="high:Q", text="text:N")
+    base = alt.Chart(data(rows)).transform_filter(which).encode(y=y, x="high:Q")
+    return alt.layer(*haloed(base, dx=7, fontWeight=weight))
 
 
 def _reference(value: float) -> Any:
@@ -195,10 +204,10 @@ def _label_chart(titles: list[str], shown: list[Row]) -> Any:
     x = alt.X("place:Q", scale=alt.Scale(type="log", nice=False), axis=axis, title="Target labels")
     base = alt.Chart(data(shown)).encode(
         x=x,
-        color=alt.Color("title:N", scale=colour, legend=alt.Legend(columns=3)),
+        color=alt.Color("title:N", scale=colour, legend=alt.Legend(columns=3, **STROKES)),
         tooltip=[
             alt.Tooltip("title:N", title="Method"),
-            alt.Tooltip("labels:Q", title="Labels"),
+            alt.Tooltip("labels:Q", title="Labels", format=","),
             alt.Tooltip("text:N", title="AUC"),
             alt.Tooltip("range:N", title="Interval"),
         ],
@@ -207,7 +216,12 @@ def _label_chart(titles: list[str], shown: list[Row]) -> Any:
     low, high = alt.Y("low:Q", scale=alt.Scale(zero=False)), "high:Q"
     return alt.layer(
         base.mark_area(opacity=0.1).encode(y=low, y2=high),
-        base.mark_line().encode(y=y, strokeDash=alt.StrokeDash("title:N", scale=dash)),
+        base.mark_line().encode(
+            y=y,
+            strokeDash=alt.StrokeDash(
+                "title:N", scale=dash, legend=alt.Legend(columns=3, **STROKES)
+            ),
+        ),
         base.mark_point(filled=True, size=60, opacity=1, stroke=INK, strokeWidth=0).encode(y=y),
     ).properties(height=320)
 

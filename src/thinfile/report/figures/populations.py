@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from thinfile.report.figures.figure import BASELINE, GREY, INK, METHOD, Figure, data
+from thinfile.report.figures.figure import BASELINE, GREY, INK, METHOD, Figure, data, haloed
 from thinfile.report.subject import Row
 from thinfile.report.tables import Table, number, words
 from thinfile.report.words import listing, percent, three
@@ -71,8 +71,8 @@ def _psi_chart(shown: Named) -> Any:
         base.mark_bar(height=alt.RelativeBandSize(0.66)).encode(
             color=alt.Color("band:N", scale=colour), tooltip=tooltip
         ),
-        base.mark_text(align="left", dx=4).encode(text="text:N"),
         rules.mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.X("at:Q", scale=scale)),
+        *haloed(base, dx=4),
     ).properties(height=alt.Step(STEP))
 
 
@@ -128,7 +128,7 @@ def _bars(rows: list[Row], title: str) -> Any:
     )
     return alt.layer(
         base.mark_bar(color=METHOD, height=alt.RelativeBandSize(0.66)),
-        base.mark_text(align="left", dx=4).encode(text="text:N"),
+        *haloed(base, dx=4),
     ).properties(height=alt.Step(STEP))
 
 
@@ -167,7 +167,7 @@ def _shift_chart(rows: list[Row]) -> Any:
     scale = alt.Scale(domain=[min(ends) - 0.25 * room, max(ends) + 0.25 * room], nice=False)
     base = alt.Chart(data(rows)).encode(
         y=_names([row["column"] for row in rows]),
-        x=alt.X("value:Q", title="AUC", scale=scale, axis=alt.Axis(tickCount=5)),
+        x=alt.X("value:Q", title="AUC", scale=scale, axis=alt.Axis(tickCount=4)),
     )
     colour = alt.condition("datum.sum", alt.value(GREY), alt.value(BASELINE))
     zero = alt.Chart(data([{"at": 0}])).mark_rule(color=INK).encode(x=alt.X("at:Q", scale=scale))
@@ -205,7 +205,7 @@ def rates_figure(rates: Sequence[Rate]) -> Figure | None:
         f"Event rates: {words}.",
         _rates_chart(rows),
         "Prior shift. The two estimates use no label of the target and are believed where they "
-        "agree; labels go before them. Line: 95 % interval.",
+        "agree; labels go before them. Line: 95% interval.",
         size="half",
     )
 

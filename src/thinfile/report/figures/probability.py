@@ -8,12 +8,12 @@ import altair as alt
 import numpy as np
 
 from thinfile.report.curves import CalibrationBins, calibration_bins, histogram
-from thinfile.report.figures.figure import BASELINE, GREY, METHOD, Figure, data
+from thinfile.report.figures.figure import BASELINE, GREY, METHOD, SOLID, Figure, data
 from thinfile.report.subject import FloatArray, Row, Subject
 from thinfile.report.tables import calibration_table
 from thinfile.report.words import count, percent
 
-HEIGHT = 330
+HEIGHT = 300
 
 
 def calibration_figure(subject: Subject) -> Figure | None:
@@ -30,7 +30,7 @@ def calibration_figure(subject: Subject) -> Figure | None:
         f"in {far} of them the prediction lies outside the interval of the observed rate.",
         _calibration_chart(_calibration_rows(bins)),
         "Test rows in groups of equal size by predicted probability. On the dashed line the "
-        "prediction is right. Interval: Wilson, 95 %.",
+        "prediction is right. Interval: Wilson, 95%.",
         size="half",
         table=calibration_table(bins),
         open_table=True,
@@ -127,20 +127,21 @@ def _by_class(subject: Subject, runs: FloatArray) -> Figure:
 def _distribution_chart(samples: dict[str, FloatArray], colours: list[str]) -> Any:
     edges, shares = histogram(samples)
     rows = [
-        {"group": name, "low": low, "high": high, "share": share}
+        {"group": name, "low": low, "share": share}
         for name, own in zip(samples, shares, strict=True)
-        for low, high, share in zip(edges[:-1], edges[1:], own, strict=True)
+        # The last step is drawn to its end by a point of the same height.
+        for low, share in zip(edges, [*own, own[-1]], strict=True)
     ]
     scale = alt.Scale(domain=list(samples), range=colours)
     dash = alt.Scale(domain=list(samples), range=[[1, 0], [5, 3]])
     base = alt.Chart(data(rows)).encode(
         x=alt.X("low:Q", title="Predicted probability", axis=alt.Axis(format="~%", tickCount=6)),
-        color=alt.Color("group:N", scale=scale),
+        color=alt.Color("group:N", scale=scale, legend=SOLID),
     )
     y = alt.Y("share:Q", title="Share of rows", axis=alt.Axis(format="~%", tickCount=5), stack=None)
     return alt.layer(
         base.mark_area(interpolate="step-after", opacity=0.12).encode(y=y),
         base.mark_line(interpolate="step-after").encode(
-            y=y, strokeDash=alt.StrokeDash("group:N", scale=dash)
+            y=y, strokeDash=alt.StrokeDash("group:N", scale=dash, legend=SOLID)
         ),
-    ).properties(height=HEIGHT - 60)
+    ).properties(height=HEIGHT - 40)

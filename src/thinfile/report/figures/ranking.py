@@ -36,7 +36,7 @@ def _roc(curves: Curves) -> Figure:
     return Figure(
         "roc",
         "ROC",
-        f"ROC curves. With 20 % of the non-events flagged, these shares of events are caught: "
+        f"ROC curves. With 20% of the non-events flagged, these shares of events are caught: "
         f"{listing(words)}.",
         _chart(
             curves, rows, "Share of non-events flagged", "Share of events caught", diagonal=True
@@ -71,8 +71,8 @@ def _ks(curves: Curves) -> Figure:
             "Events caught − non-events flagged",
             marks=tops[:1],
         ),
-        "The highest point of a curve is its KS on the mean over seeds; that of the first method "
-        "is marked.",
+        "The highest point of a curve is the KS of the mean over seeds; the first method's is "
+        "marked. The table's KS is the mean of each seed's highest point and lies a little above.",
         size="half",
     )
 
@@ -83,7 +83,7 @@ def _gain(curves: Curves) -> Figure:
     return Figure(
         "gain",
         "Gain",
-        f"Share of events found by share of customers looked at. Among the first 10 %: "
+        f"Share of events found by share of customers looked at. Among the first 10%: "
         f"{listing(words)}.",
         _chart(
             curves,
@@ -103,8 +103,7 @@ def _lift(curves: Curves, rate: float) -> Figure:
     return Figure(
         "lift",
         "Lift",
-        f"Event rate among the riskiest customers over the overall rate. At 10 %: "
-        f"{listing(words)}.",
+        f"Event rate among the riskiest customers over the overall rate. At 10%: {listing(words)}.",
         _chart(
             curves,
             rows,
@@ -113,7 +112,7 @@ def _lift(curves: Curves, rate: float) -> Figure:
             percent_y=False,
             level=1.0,
         ),
-        f"1 is the overall event rate of the test rows, {percent(rate)}. Drawn from 2 % of the "
+        f"1 is the overall event rate of the test rows, {percent(rate)}. Drawn from 2% of the "
         "customers on.",
         size="half",
     )

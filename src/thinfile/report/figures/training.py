@@ -11,8 +11,9 @@ from thinfile.report.figures.figure import Figure, data, palette
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.words import listing, three
 
-WIDTH, HEIGHT = 250, 110
+WIDTH, HEIGHT = 250, 95
 NOT_LOSSES = {"epoch", "step", "seconds", "terms", "metrics"}
+MAIN_LOSSES = ("total", "classification")
 MAX_POINTS = 150
 TERM_NAMES = {"mmd": "MMD", "mk_mmd": "MK-MMD", "coral": "CORAL", "auc": "AUC", "ks": "KS"}
 
@@ -25,7 +26,8 @@ def training_figures(subject: Subject) -> list[Figure]:
         records = _records(subject.result.histories.get((name, subject.budget)))
         if len(records) > 1:
             figures.append(_figure(subject.title(name), name, records))
-    return figures
+    # Figures of the same height stand side by side.
+    return sorted(figures, key=lambda figure: -len(figure.chart.vconcat))
 
 
 def _records(history: Any) -> list[Row]:
@@ -51,7 +53,8 @@ def _figure(title: str, name: str, records: list[Row]) -> Figure:
     weights = [key for key in keys if key.startswith("weight_")]
     losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights)]
     panels = [
-        _panel(records, losses, "Loss"),
+        _panel(records, [key for key in losses if key in MAIN_LOSSES], "Loss"),
+        _panel(records, [key for key in losses if key not in MAIN_LOSSES], "Other terms"),
         _panel(records, weights, "Weight λ"),
         _panel(records, checks, "Validation"),
     ]
@@ -82,7 +85,11 @@ def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
         return None
     colour, dash = palette(list(dict.fromkeys(row["name"] for row in rows)))
     base = alt.Chart(data(rows)).encode(
-        x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickCount=5, tickMinStep=1, format="d")),
+        x=alt.X(
+            "epoch:Q",
+            title="Epoch" if title == "Validation" else None,
+            axis=alt.Axis(tickCount=5, tickMinStep=1, format="d"),
+        ),
         y=alt.Y(
             "value:Q",
             title=title,

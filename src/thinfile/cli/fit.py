@@ -1,0 +1,108 @@
+"""`thinfile fit`: one method, fitted and saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from thinfile.cli.tables import (
+    domain_option,
+    json_option,
+    label_option,
+    read_task,
+    schema_option,
+    target_option,
+)
+
+
+@click.command()
+@click.argument("method")
+@click.argument("tables", nargs=-1, required=True)
+@label_option
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder of the model's versions."
+)
+@domain_option
+@target_option
+@schema_option
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Argument of the method, as in --set max_epochs=20; may be repeated.",
+)
+@click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+def command(
+    method: str,
+    tables: tuple[str, ...],
+    label: str,
+    out: Path,
+    domain: str | None,
+    target: str | None,
+    schema: Path | None,
+    settings: tuple[str, ...],
+    random_state: int,
+    as_json: bool,
+) -> None:
+    """Fit one METHOD on all labels there are and save it as a model.
+
+    TABLES are the old and the new portfolio, or one file with --domain and --target. Nothing is
+    measured here: `thinfile compare` does that.
+    """
+    if len(tables) > 2:
+        raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
+    from thinfile.artifact.folder import save_version
+    from thinfile.compare.cell import Settings, fit_method
+    from thinfile.methods import get_method
+
+    chosen = get_method(method)
+    given = {chosen.name: _parse_settings(settings)}
+    task = read_task(tables, label, domain, target, schema)
+    labelled = task.target_labelled
+    unlabelled = task.target[task.y[task.target] < 0]
+    model = fit_method(
+        task,
+        Settings(overrides=given),
+        chosen,
+        source=task.source,
+        labels=labelled,
+        unlabelled=unlabelled,
+        seed=random_state,
+    )
+    version = save_version(model, out, reference=task.features[task.target.tolist()])
+    record = {
+        "model": str(version),
+        "method": chosen.name,
+        "n_source": len(task.source),
+        "n_target_labels": len(labelled),
+        "n_target_unlabelled": len(unlabelled),
+        "notes": [*task.notes, *model.notes_],
+    }
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    click.echo(
+        f"{chosen.title}: {record['n_source']} source rows, {record['n_target_labels']} labels of "
+        f"the target, {record['n_target_unlabelled']} target rows without"
+    )
+    for note in model.notes_:
+        click.echo(f"  {note}")
+    click.echo(f"Model: {version}")
+
+
+def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    parsed = {}
+    for each in settings:
+        name, equals, text = each.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {each!r} must be NAME=VALUE")
+        try:
+            parsed[name] = json.loads(text)
+        except ValueError:
+            parsed[name] = text
+    return parsed

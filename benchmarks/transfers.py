@@ -16,7 +16,7 @@ import polars as pl
 
 from thinfile.data.datasets import data_folder
 
-MAX_SOURCE = 12_000
+MAX_SOURCE = 8_000
 MAX_TARGET = 8_000
 RANDOM_STATE = 7
 

@@ -51,7 +51,8 @@ class TrainingData:
     @property
     def is_labelled(self) -> BoolArray:
         """Rows that have a label, shape (n,)."""
-        return self.y != UNLABELLED
+        known: BoolArray = self.y != UNLABELLED
+        return known
 
     @property
     def source(self) -> npt.NDArray[np.intp]:
@@ -245,7 +246,7 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return frame
 
     def _choose_schema(self, frame: pl.DataFrame) -> Schema:
-        schema: Schema | None = self.schema  # type: ignore[attr-defined]
+        schema: Schema | None = self.schema
         if schema is not None:
             return schema
         return Schema.numeric(frame.columns) if self._from_array else Schema.infer(frame)
@@ -274,9 +275,10 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def _read_domain(self, domain: Any, y: npt.NDArray[np.int8]) -> BoolArray:
-        target_domain = self.target_domain  # type: ignore[attr-defined]
+        target_domain = self.target_domain
+        is_target: BoolArray = y == UNLABELLED
         if domain is None:
-            return y == UNLABELLED
+            return is_target
         populations = np.asarray(domain)
         check_consistent_length(populations, y)
         names = sorted(set(populations.tolist()), key=str)
@@ -289,7 +291,7 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 f"target_domain={target_domain!r} is none of the populations {names} in `domain`"
             )
-        is_target: BoolArray = populations == (names[0] if target_domain is None else target_domain)
+        is_target = populations == (names[0] if target_domain is None else target_domain)
         return is_target
 
     # Base rate -------------------------------------------------------------------------------
@@ -305,9 +307,9 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.calibration_ = Calibration(1.0, shift)
 
     def _target_rate(self, data: TrainingData) -> float | None:
-        given = self.target_rate  # type: ignore[attr-defined]
-        if given is None or isinstance(given, float):
-            return given
+        given = self.target_rate
+        if given != "auto":
+            return None if given is None else float(given)
         labels = data.y[data.target_labelled]
         if not len(labels) or not len(data.source):
             return None
@@ -332,16 +334,21 @@ def _is_table(X: Any) -> bool:
 
 def _is_missing(values: npt.NDArray[Any]) -> BoolArray:
     """Where there is no label: -1, None or NaN."""
+    missing: BoolArray = np.zeros(len(values), dtype=bool)
     if values.dtype.kind in "iu":
-        return values == UNLABELLED
-    if values.dtype.kind == "f":
-        return np.isnan(values) | (values == UNLABELLED)
-    if values.dtype.kind == "O":
-        return np.array(
-            [v is None or v != v or (not isinstance(v, str) and v == UNLABELLED) for v in values],
-            dtype=bool,
-        )
-    return np.zeros(len(values), dtype=bool)
+        missing = values == UNLABELLED
+    elif values.dtype.kind == "f":
+        missing = np.isnan(values) | (values == UNLABELLED)
+    elif values.dtype.kind == "O":
+        missing = np.array([_is_no_label(value) for value in values], dtype=bool)
+    return missing
+
+
+def _is_no_label(value: Any) -> bool:
+    if value is None or isinstance(value, str):
+        return value is None
+    # pandas' NA is neither equal nor unequal to itself.
+    return type(value).__name__ == "NAType" or bool(value != value or value == UNLABELLED)
 
 
 def _two_classes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

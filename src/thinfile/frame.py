@@ -15,22 +15,20 @@ from thinfile.errors import DataError
 def as_frame(table: Any, *, name: str = "X") -> pl.DataFrame:
     """Turn a table of any common kind into a polars DataFrame.
 
-    Use it once at the border of the library; everything behind it may rely on polars. It does not
-    guess what a column means (that is :meth:`thinfile.schema.model.Schema.infer`) and it does not
-    check values.
+    Use it once at the border of the library. It does not guess what a column means (that is
+    :meth:`thinfile.schema.model.Schema.infer`) and does not check values.
 
     Parameters
     ----------
     table : polars DataFrame or LazyFrame, pandas DataFrame, Arrow table, mapping, 2-D array-like
-        A mapping is column name to values. An array of shape (rows, columns) gets the names
-        ``x0, x1, …``. A pandas index is dropped; column names become strings.
+        An array gets the names ``x0, x1, …``. A pandas index is dropped.
     name : str, default "X"
         What the messages call the table.
 
     Returns
     -------
     polars.DataFrame
-        Shape (rows, columns). Categorical columns come as String, decimals as Float64.
+        Categorical columns come as String, decimals as Float64.
 
     Raises
     ------

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The registry: one line per method, read by the CLI, compare, the docs and the contract tests."""
 
 from __future__ import annotations

@@ -142,14 +142,14 @@ class NetworkClassifier(Estimator):
         return TableNetwork(
             len(self.encoder_.number_names_),
             tuple(self.encoder_.cardinalities_),
-            tuple(self.widths),  # type: ignore[attr-defined]
-            activation=self.activation,  # type: ignore[attr-defined]
-            dropout=self.dropout,  # type: ignore[attr-defined]
-            norm=self.norm,  # type: ignore[attr-defined]
+            tuple(self.widths),
+            activation=self.activation,
+            dropout=self.dropout,
+            norm=self.norm,
         )
 
     def _batches(self, tensors: Tensors, rows: Rows, data: TrainingData) -> Batches:
-        return TensorBatches(tensors.rows(rows), min(self.batch_size, len(rows)))  # type: ignore[attr-defined]
+        return TensorBatches(tensors.rows(rows), min(self.batch_size, len(rows)))
 
     def _terms(self, batch: Any) -> Terms:
         logit = self.network_(batch["numbers"], batch["codes"])
@@ -161,8 +161,8 @@ class NetworkClassifier(Estimator):
     # The fit ---------------------------------------------------------------------------------
 
     def _fit(self, data: TrainingData) -> None:
-        device = choose_device(self.device)  # type: ignore[attr-defined]
-        with seeded(self.random_state, device) as seed, lean_cpu():  # type: ignore[attr-defined]
+        device = choose_device(self.device)
+        with seeded(self.random_state, device) as seed, lean_cpu():
             tensors = self._tensors(data, device)
             training, validation = self._split(data, np.random.default_rng(seed))
             self.n_validation_ = len(validation)
@@ -172,9 +172,9 @@ class NetworkClassifier(Estimator):
 
     def _run(self, tensors: Tensors, training: Rows, validation: Rows, data: TrainingData) -> None:
         batches = self._batches(tensors, training, data)
-        max_epochs: int = self.max_epochs  # type: ignore[attr-defined]
+        max_epochs: int = self.max_epochs
         phase = Phase(
-            adam(self.network_.parameters(), self.learning_rate, self.weight_decay),  # type: ignore[attr-defined]
+            adam(self.network_.parameters(), self.learning_rate, self.weight_decay),
             self._terms,
             self._term_weights(max_epochs * len(batches)),
         )
@@ -187,7 +187,7 @@ class NetworkClassifier(Estimator):
             check=None if held_out is None else lambda: self._check(held_out),
             check_every=max(1, len(batches) // self.checks_per_epoch),
             monitor=None if held_out is None else "validation_auc",
-            patience=None if held_out is None else self.patience,  # type: ignore[attr-defined]
+            patience=None if held_out is None else self.patience,
         )
         self.history_ += history.records
 
@@ -202,7 +202,7 @@ class NetworkClassifier(Estimator):
     def _split(self, data: TrainingData, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Labelled rows to train on and to stop by; every class and population in both."""
         labelled = np.flatnonzero(data.is_labelled)
-        share: float = self.validation_fraction  # type: ignore[attr-defined]
+        share: float = self.validation_fraction
         stratum = data.y * 2 + data.is_target
         held = [
             rng.permutation(rows)[: int(len(rows) * share)]
@@ -225,7 +225,7 @@ class NetworkClassifier(Estimator):
 
     def _row_weight(self, data: TrainingData) -> npt.NDArray[np.float32]:
         """Labelled rows of the target count `target_weight` times as much as the source's."""
-        factor = self.target_weight  # type: ignore[attr-defined]
+        factor = self.target_weight
         return target_row_weight(data, factor).astype(np.float32)
 
     # Scoring ---------------------------------------------------------------------------------

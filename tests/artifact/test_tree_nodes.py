@@ -11,7 +11,9 @@ from thinfile.artifact.tree_tables import MAX_LEAVES, TreeTables
 from thinfile.errors import ArtifactError
 
 
-def fit(seed: int, n_leaves: int, gaps: float, **settings: object) -> tuple[lgb.Booster, np.ndarray]:
+def fit(
+    seed: int, n_leaves: int, gaps: float, **settings: object
+) -> tuple[lgb.Booster, np.ndarray]:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(400, 4)).astype(np.float32)
     x[:, 2] = rng.integers(0, 12, 400)

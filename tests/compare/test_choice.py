@@ -7,10 +7,12 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from thinfile.compare.choice import Candidate, choose
+from thinfile.compare.choice import SHARED, choose
+from thinfile.compare.evidence import Candidate
 from thinfile.compare.expectation import CAUTION, LABELLED, Prior, expected_difference
-from thinfile.compare.selection import mean_auc_influence, paired_auc_difference
+from thinfile.compare.selection import paired_auc_difference
 from thinfile.errors import DataError, ParameterError
+from thinfile.metrics.ranking import roc_auc
 
 FLAT = {"a": Prior(0.0, 0.02), "b": Prior(0.0, 0.02), "c": Prior(0.0, 0.02)}
 
@@ -34,11 +36,12 @@ def test_posterior_is_the_formula():
     error = d.standard_error * np.sqrt(1 + 5 / 4)
     assert_allclose(found.measured, d.difference)
     assert_allclose(found.standard_error, error)
-    stretch = np.sqrt((10 + min((d.difference**2 - error**2) / 0.02**2, 9)) / 11)
-    sd = 0.02 * np.clip(stretch, 0.5, 2)
+    upper = 2 * max(d.difference, 0) ** 2
+    stretch = np.sqrt((10 + min((upper - error**2) / 0.02**2, 9)) / 11)
+    sd = 0.02 * np.clip(stretch, 1, 2)
     assert_allclose(found.prior_sd, sd)
-    assert_allclose(found.posterior_mean, d.difference * sd**2 / (sd**2 + error**2))
-    assert_allclose(found.posterior_sd, 1 / np.sqrt(1 / sd**2 + 1 / error**2))
+    assert_allclose(found.posterior_mean, d.difference * sd**2 / (sd**2 + error**2), rtol=1e-5)
+    assert_allclose(found.posterior_sd, 1 / np.sqrt(1 / sd**2 + 1 / error**2), rtol=1e-5)
     assert_allclose(found.probability_better, norm.cdf(found.posterior_mean / found.posterior_sd))
 
 
@@ -185,35 +188,47 @@ def test_refuses_scores_that_do_not_fit():
         choose(pair[:1], reference="a", y=[0, 1, 0], rows=[0, 1])
 
 
-def simulated_case(rng, n_labels, n_methods=16, sd=0.015):
+PRIORS = [Prior(0.0, 0.01)] + [
+    Prior(*each) for each in 6 * [(-0.008, 0.009)] + 5 * [(-0.025, 0.015)] + 5 * [(-0.045, 0.03)]
+]
+NAMES = [f"m{i}" for i in range(len(PRIORS))]
+
+
+def simulated_case(rng, n_labels):
     """Labels, out-of-fold scores of a default and 16 others, and their true AUC.
 
-    Methods share most of their noise, as scores on the same customers do, and differ from the
-    default by N(−0.01, 0.015²), about what was measured on real transfers.
+    As measured on real transfers: six rivals are close to the default and ten are not, part of
+    the differences is the default's own, methods share much of their noise, and the models of the
+    folds differ from the final one by as much again as the labelled rows can tell (0.015 at 350
+    labels).
     """
-    true_auc = 0.70 + np.r_[0.0, rng.normal(-0.01, sd, n_methods)]
-    strength = np.sqrt(2) * norm.ppf(true_auc)
+    luck = np.sqrt(SHARED) * rng.normal() + np.sqrt(1 - SHARED) * rng.normal(size=len(PRIORS))
+    mean, spread = np.array(PRIORS).T
+    true_auc = 0.70 + mean + np.where(np.arange(len(PRIORS)) > 0, spread * luck, 0.0)
+    of_folds = true_auc + rng.normal(0, 0.015 * np.sqrt(350 / n_labels), len(PRIORS))
+    strength = np.sqrt(2) * norm.ppf(np.clip(of_folds, 0.5, 0.99))
     y = (rng.random(n_labels) < 0.15).astype(int)
     y[:4] = (0, 0, 1, 1)
     shared = rng.normal(size=n_labels)
-    own = rng.normal(size=(n_methods + 1, n_labels))
-    noise = np.sqrt(0.8) * shared + np.sqrt(0.2) * own
-    return y, strength[:, None] * y + noise, true_auc
+    own = rng.normal(size=(len(PRIORS), n_labels))
+    return y, strength[:, None] * y + np.sqrt(0.7) * shared + np.sqrt(0.3) * own, true_auc
 
 
-@pytest.mark.parametrize("n_labels", [100, 350, 1000])
-def test_shrinking_beats_the_default_and_the_largest_figure(n_labels):
-    rng = np.random.default_rng(n_labels)
-    names = ["m0"] + [f"m{i}" for i in range(1, 17)]
-    prior = {name: Prior(-0.01 if i else 0.0, 0.015) for i, name in enumerate(names)}
-    gains = []
-    for _ in range(150):
-        y, scores, truth = simulated_case(rng, n_labels)
-        candidates = [Candidate(n, cv_scores=s) for n, s in zip(names, scores, strict=True)]
-        chosen = names.index(choose(candidates, reference="m0", y=y, prior=prior).name)
-        largest = int(np.argmax([mean_auc_influence(y, s)[0] for s in scores]))
-        gains.append((truth[chosen] - truth[0], truth[chosen] - truth[largest]))
-    over_default, over_largest = np.mean(gains, axis=0)
-    assert over_default > (0.0 if n_labels == 100 else 0.001)
-    assert over_largest > (0.003 if n_labels == 100 else -0.0005)
-    print(n_labels, over_default, over_largest)
+def test_shrinking_beats_the_default_and_the_largest_figure():
+    """In expected AUC over the budgets, on draws of the law that the priors state."""
+    prior = dict(zip(NAMES, PRIORS, strict=True))
+    over_default, over_largest = [], []
+    for n_labels, n_cases in ((100, 30), (350, 40), (1000, 90), (3000, 60)):
+        rng = np.random.default_rng(n_labels)
+        for _ in range(n_cases):
+            y, scores, truth = simulated_case(rng, n_labels)
+            candidates = [Candidate(n, cv_scores=s) for n, s in zip(NAMES, scores, strict=True)]
+            chosen = NAMES.index(choose(candidates, reference="m0", y=y, prior=prior).name)
+            largest = int(np.argmax([roc_auc(y, s) for s in scores]))
+            over_default.append(truth[chosen] - truth[0])
+            over_largest.append(truth[chosen] - truth[largest])
+    for gain in (over_default, over_largest):
+        assert np.mean(gain) > 2 * np.std(gain) / np.sqrt(len(gain))
+    # With few labels it keeps to the default, which loses nothing; the largest figure loses much.
+    assert np.mean(over_default[:70]) > -0.0005
+    assert np.mean(over_largest[:70]) > 0.004

@@ -86,6 +86,12 @@ def test_range_infinity_and_nan() -> None:
     assert "lie below 2000-01-01" in faults[0]
 
 
+def test_the_text_nan_is_no_number() -> None:
+    values, faults = parse(Column("x", "number"), ["1", "NaN", "inf"])
+    assert values == [1.0, None, None]
+    assert "2 of 3 rows cannot be read as a number or are infinite" in faults[0]
+
+
 def test_missing_codes_match_by_value_and_are_no_faults() -> None:
     column = Column("x", "number", missing=("-9", "unknown"))
     assert parse(column, [-9, 1, 2]) == ([None, 1.0, 2.0], [])

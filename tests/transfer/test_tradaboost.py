@@ -43,6 +43,15 @@ def test_reweighting_is_the_papers_rule(rows, error, beta, dynamic):
     np.testing.assert_allclose(fast, slow, rtol=1e-12)
 
 
+def test_ten_gentle_reweightings_of_the_same_misses_are_one_full_one():
+    rng = np.random.default_rng(0)
+    weight, miss, is_target = rng.random(20), rng.random(20), rng.random(20) < 0.5
+    gentle = weight
+    for _ in range(10):
+        gentle = Reweighting(0.4, True, rate=0.1)(gentle, miss, is_target, 0.3)
+    np.testing.assert_allclose(gentle, Reweighting(0.4, True)(weight, miss, is_target, 0.3))
+
+
 def test_dynamic_correction_keeps_the_share_of_a_source_that_errs_like_the_target():
     # Al-Stouhi and Reddy: with both populations equally right, no weight should move over.
     is_target = np.array([False] * 50 + [True] * 50)
@@ -143,5 +152,12 @@ def test_every_fault_of_the_arguments_at_once(conflicting):
 
 
 def _model(**arguments):
-    defaults = {"target_domain": "new", "n_trees": 15, "random_state": 0}
+    defaults = {
+        "target_domain": "new",
+        "n_rounds": 10,
+        "n_trees": 15,
+        "learning_rate": 0.1,
+        "reweighting_rate": 1.0,
+        "random_state": 0,
+    }
     return TrAdaBoostClassifier(**(defaults | arguments))

@@ -166,11 +166,21 @@ def _make_bins(values: pl.Series) -> _Bins:
         frequent = counts.filter(pl.col("n") >= MIN_LEVEL_ROWS)
         frequent = frequent.sort(["n", "level"], descending=[True, False]).head(MAX_LEVELS)
         return _Bins(None, tuple(frequent["level"].to_list()))
-    if not len(present):
-        return _Bins(np.zeros(0))
+    return _Bins(_edges(present.to_numpy()) if len(present) else np.zeros(0))
+
+
+def _edges(present: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Last value of each bin but the last, as :func:`thinfile.metrics.drift.psi` cuts them.
+
+    A column of few values gets a bin below and above them too, where a new value would fall.
+    """
+    values = np.unique(present)
+    if len(values) <= N_BINS:
+        return np.append(np.nextafter(values[0], -np.inf), values)
     inner = np.linspace(0, 1, N_BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(present.to_numpy(), inner, method="inverted_cdf"))
-    return _Bins(edges[edges < present.max()])
+    edges = np.unique(np.quantile(present, inner, method="inverted_cdf"))
+    below: npt.NDArray[np.float64] = edges[edges < present.max()]
+    return below
 
 
 def _places(present: pl.Series, levels: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -104,7 +104,10 @@ def _missing_left(node: dict[str, Any]) -> bool:
 
 
 def _float32_below(threshold: float) -> float:
-    rounded = np.float32(threshold)
+    """The largest float32 that is not above a threshold."""
+    # 1e300 is LightGBM's way to part gaps from all numbers.
+    limit = float(np.finfo(np.float32).max)
+    rounded = np.float32(min(max(threshold, -limit), limit))
     if float(rounded) > threshold:
         rounded = np.nextafter(rounded, np.float32(-np.inf))
     return float(rounded)

@@ -38,7 +38,7 @@ def from_json(text: str) -> Any:
     """
     try:
         return json.loads(text, object_hook=_revive, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"is no JSON: {error}") from error
 
 

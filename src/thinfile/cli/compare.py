@@ -95,7 +95,7 @@ def command(
     options = Options(
         labels=labels,
         n_seeds=seeds,
-        methods=methods.split(",") if methods else None,
+        methods=[name.strip() for name in methods.split(",")] if methods else None,
         device=device,
         n_jobs=jobs,
         random_state=random_state,

@@ -17,7 +17,7 @@ def command(name: str | None, as_json: bool) -> None:
     from thinfile.methods import METHODS, get_method
 
     chosen = [get_method(name)] if name else list(METHODS.values())
-    records = [
+    records: list[dict[str, object]] = [
         {
             "name": m.name,
             "title": m.title,
@@ -46,11 +46,13 @@ def _print_table(records: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from thinfile.methods import METHODS
+
     table = Table()
     for column in ("name", "what it does", "needs", "paper"):
         table.add_column(column, no_wrap=column == "name")
     for r in records:
-        needs = ", ".join(str(need).replace("_", " ") for need in r["needs"])  # type: ignore[attr-defined]
+        needs = ", ".join(sorted(METHODS[str(r["name"])].needs)).replace("_", " ")
         table.add_row(str(r["name"]), str(r["summary"]), needs, str(r["paper"]))
     console = Console()
     console.width = max(console.width, 110)

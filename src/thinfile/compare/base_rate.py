@@ -45,10 +45,16 @@ class BaseRate:
 
     @property
     def verdict(self) -> str:
-        """Do the two estimates agree? "agree", "disagree" or "none"."""
+        """Do the two estimates agree? "agree", "disagree", "contradicted" by labels, or "none"."""
         if self.estimated is None:
             return "none"
-        return "agree" if self.estimated.agree else "disagree"
+        estimate = self.estimated.estimate
+        if estimate is None:
+            return "disagree"
+        low, high = self.observed_low, self.observed_high
+        if low is not None and high is not None and not low <= estimate <= high:
+            return "contradicted"
+        return "agree"
 
     @property
     def rate(self) -> float | None:
@@ -80,9 +86,17 @@ class BaseRate:
             e = self.estimated
             parts.append(
                 f"without labels EM puts the target's at {e.em:.1%} and BBSE at {e.bbse:.1%}, "
-                "which " + ("agree" if e.agree else f"cannot be relied on: {'; '.join(e.faults)}")
+                f"which {self._worth()}"
             )
         return "; ".join(parts)
+
+    def _worth(self) -> str:
+        faults = self.estimated.faults if self.estimated else ()
+        return {
+            "agree": "agree",
+            "contradicted": "agree with each other and not with the labels, so more than the rate "
+            "has changed",
+        }.get(self.verdict, f"cannot be relied on: {'; '.join(faults)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from thinfile.artifact.atomic import writing
 from thinfile.compare.plan import Part, Plan, fold_of
@@ -94,7 +96,7 @@ class Cell:
         record = {k: v for k, v in asdict(self).items() if k not in self._ARRAYS}
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in self._ARRAYS}
         with writing(folder / f"{self.key}.safetensors") as temporary:
-            save_file(arrays, temporary)
+            temporary.write_bytes(to_bytes(arrays))
         with writing(folder / f"{self.key}.json") as temporary:
             temporary.write_text(json.dumps(record))
 
@@ -103,7 +105,7 @@ class Cell:
         """The finished cell, or None where there is none (or half of one)."""
         try:
             record = json.loads((folder / f"{key}.json").read_text())
-            arrays = load_file(folder / f"{key}.safetensors")
+            arrays: dict[str, Any] = load_file(folder / f"{key}.safetensors")
             record["calibration"] = tuple(record["calibration"])
             return cls(**record, **arrays)
         except Exception:
@@ -125,8 +127,9 @@ def run_cell(
         return Cell(method, budget, seed, "not applicable", "needs labels of the target")
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        # Warnings of a fit belong to its cell; what matters stands in the notes.
-        with warnings.catch_warnings():
+        # Warnings of a fit belong to its cell; what matters stands in the notes. One thread, as
+        # sums of more are not the same to the last bit.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
             found = _measure(task, plan, settings, chosen, budget, seed)
     except Exception as error:
@@ -189,11 +192,9 @@ def _measure(
     scores = np.full(len(plan.test), np.nan)
     found: dict[str, Any] = {"status": "ok", "scores": scores}
     for part in plan.parts(budget, seed):
-        inner = (
-            _out_of_fold(task, plan, settings, method, part, seed)
-            if plan.mode == "hold-out"
-            else {}
-        )
+        inner: dict[str, Any] = {}
+        if (plan.mode == "hold-out" or not budget) and "source_rows" not in found:
+            inner = _out_of_fold(task, plan, settings, method, part, seed)
         model = _fit_part(task, plan, settings, method, part, seed)
         if not method.uses_target_labels and len(part.labels):
             # Its labels were not trained on, so the final fit is already out of fold.
@@ -207,7 +208,7 @@ def _measure(
             "calibration": (model.calibration_.slope, model.calibration_.intercept),
             "label_rows": part.labels,
         }
-    if plan.mode == "cross-validation":
+    if plan.mode == "cross-validation" and budget:
         found |= {"label_rows": plan.test, "label_scores": scores}
     return found
 

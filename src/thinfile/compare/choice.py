@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from thinfile.compare.evidence import Candidate, Evidence, Seeds, from_labels, from_weights
 from thinfile.compare.expectation import CAUTION, Prior, expected_difference
-from thinfile.compare.selection import mean_auc_influence
-from thinfile.errors import DataError, ParameterError
+from thinfile.errors import ParameterError
 from thinfile.metrics.inputs import Floats
 
 MARGIN = 0.001
@@ -29,40 +29,6 @@ the default is better or worse than usual beside all the others."""
 
 PSEUDO_METHODS = 10.0
 """How many methods' worth of weight the stated spread has against the one observed."""
-
-WEIGHTED_BIAS_SD = 0.02
-"""Error of importance-weighted AUC differences that no sample size cures: P(y|x) may differ."""
-
-EVENT_SHARE, PAIRED_CORRELATION = 0.15, 0.7
-"""Taken for the standard error of an importance-weighted difference, which has no rows here."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A method and the evidence for it, none of which has seen a test row.
-
-    Parameters
-    ----------
-    name, family : str
-        As in the registry of methods.
-    cost_rank
-        Cheaper methods have lower ranks; it breaks ties.
-    cv_scores : (labels,) or (seeds, labels), optional
-        Out-of-fold probabilities for the labelled target rows; NaN throughout a failed seed.
-    iw_auc, iw_log_loss, effective_rows : float, optional
-        From :func:`thinfile.compare.selection.importance_weighted_validation`.
-    advice : {"avoid", "caution"}, optional
-        What the diagnosis says of the method.
-    """
-
-    name: str
-    family: str = "baseline"
-    cost_rank: int = 0
-    cv_scores: ArrayLike | None = None
-    iw_auc: float | None = None
-    iw_log_loss: float | None = None
-    effective_rows: float | None = None
-    advice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,8 +97,8 @@ def choose(
     """Choose a method by the posterior mean of its AUC difference to a default.
 
     d is the vector of paired differences of out-of-fold AUC to the default's on the labelled
-    target rows, mean over the seeds, and S its covariance (DeLong), as methods err on the same
-    customers and the default's luck is in every difference. The prior is N(m, c²·T): m and the
+    target rows, mean over the seeds, and S its covariance (DeLong, steadied by a common
+    correlation), as the default's luck is in every difference. The prior is N(m, c²·T): m and the
     spread of each method are stated (:mod:`thinfile.compare.expectation`), and one stretch c for
     all is estimated from the spread of d. Then
 
@@ -173,6 +139,7 @@ def choose(
 
     References
     ----------
+    Ledoit and Wolf, "Honey, I shrunk the sample covariance matrix", 2004 (common correlation).
     Efron and Morris, "Stein's estimation rule and its competitors", JASA 1973. Nadeau and
     Bengio, "Inference for the generalization error", Machine Learning 2003.
 
@@ -190,9 +157,9 @@ def choose(
     others = [c for c in candidates if c is not default]
     labelled = y is not None and default.cv_scores is not None
     if labelled:
-        evidence = _from_labels(others, default, _Seeds(y, rows), 1 + n_folds / (n_folds - 1))
+        evidence = from_labels(others, default, Seeds(y, rows), 1 + n_folds / (n_folds - 1))
     else:
-        evidence = _from_weights(others, default)
+        evidence = from_weights(others, default)
     families = {c.name: c.family for c in candidates}
     priors = expected_difference(families, reference, labelled=labelled, given=prior)
     estimates = _posterior(others, evidence, priors)
@@ -204,36 +171,8 @@ def choose(
     return Choice(name, reference, tuple(estimates), ground, sentence)
 
 
-class _Evidence(NamedTuple):
-    """Differences to the default where there is evidence, and how they err together."""
-
-    at: list[int]  # places among the others
-    difference: Floats  # (measured,)
-    covariance: Floats  # (measured, measured)
-
-
-def _from_labels(
-    others: Sequence[Candidate], default: Candidate, seeds: _Seeds, inflation: float
-) -> _Evidence:
-    found = [seeds.compare(candidate, default) for candidate in others]
-    at = [i for i, each in enumerate(found) if each is not None]
-    known = [each for each in found if each is not None]
-    pulls = np.array([pull for _, pull in known]).reshape(len(known), -1)  # (measured, rows)
-    return _Evidence(at, np.array([gap for gap, _ in known]), inflation * pulls @ pulls.T)
-
-
-def _from_weights(others: Sequence[Candidate], default: Candidate) -> _Evidence:
-    found = [_weighted_difference(candidate, default) for candidate in others]
-    at = [i for i, each in enumerate(found) if each is not None]
-    known = [each for each in found if each is not None]
-    errors = np.array([error for _, error in known])
-    # Half of each variance is the default's own, which all differences have in common.
-    alike = 0.5 + 0.5 * np.eye(len(known))
-    return _Evidence(at, np.array([gap for gap, _ in known]), alike * np.outer(errors, errors))
-
-
 def _posterior(
-    others: Sequence[Candidate], evidence: _Evidence, priors: Mapping[str, Prior]
+    others: Sequence[Candidate], evidence: Evidence, priors: Mapping[str, Prior]
 ) -> list[Estimate]:
     caution = np.array([CAUTION if c.advice == "caution" else 0.0 for c in others])
     mean = np.array([priors[c.name].mean for c in others]) - caution
@@ -284,68 +223,6 @@ def _estimate(
         probability_better=float(norm.cdf(mean / sd)),
         excluded=candidate.advice == "avoid",
     )
-
-
-class _Seeds:
-    """Labels of each seed's rows, and which rows of different seeds are the same."""
-
-    def __init__(self, y: ArrayLike | None, rows: ArrayLike | None) -> None:
-        labels: Any = np.asarray(y)
-        self.shared = labels.ndim == 1
-        self.y = np.atleast_2d(labels)
-        ids = np.arange(self.y.size).reshape(self.y.shape) if rows is None else np.asarray(rows)
-        if np.atleast_2d(ids).shape != self.y.shape:
-            raise DataError(f"rows has shape {ids.shape} and y {labels.shape}: they must be equal")
-        places = np.unique(ids, return_inverse=True)[1]
-        self.rows = places.reshape(self.y.shape)
-
-    def compare(self, one: Candidate, default: Candidate) -> tuple[float, Floats] | None:
-        """Paired difference over the seeds that both have, and the rows' pull on it: (rows,)."""
-        if one.cv_scores is None:
-            return None
-        first, second = self._scores(one), self._scores(default)
-        gaps = []
-        pull = np.zeros(self.rows.max() + 1)
-        for seed, labels in enumerate(self._labels(len(first))):
-            if not np.isfinite(first[seed] + second[seed]).all() or not _can_tell(labels):
-                continue
-            auc_first, pull_first = mean_auc_influence(labels, first[seed])
-            auc_second, pull_second = mean_auc_influence(labels, second[seed])
-            gaps.append(auc_first - auc_second)
-            np.add.at(pull, self.rows[0 if self.shared else seed], pull_first - pull_second)
-        if not gaps:
-            return None
-        return float(np.mean(gaps)), pull / len(gaps)
-
-    def _labels(self, n_seeds: int) -> list[Floats]:
-        return [self.y[0 if self.shared else seed] for seed in range(n_seeds)]
-
-    def _scores(self, candidate: Candidate) -> Floats:
-        scores: Any = np.atleast_2d(np.asarray(candidate.cv_scores, dtype=np.float64))
-        n_seeds, n_labels = self.y.shape
-        if scores.shape[1] != n_labels or (not self.shared and len(scores) != n_seeds):
-            raise DataError(
-                f"candidate {candidate.name!r}: cv_scores has shape {scores.shape} and y "
-                f"{self.y.shape}: one score per label and seed is needed"
-            )
-        table: Floats = scores
-        return table
-
-
-def _can_tell(labels: Floats) -> bool:
-    return bool(min(np.sum(labels == 1), np.sum(labels == 0)) >= 2)
-
-
-def _weighted_difference(one: Candidate, default: Candidate) -> tuple[float, float] | None:
-    if one.iw_auc is None or default.iw_auc is None:
-        return None
-    n = min(e for e in (one.effective_rows, default.effective_rows, np.inf) if e is not None)
-    if not n > 2 or not np.isfinite([one.iw_auc, default.iw_auc]).all():
-        return None
-    # A placement of a row lies between 0 and 1 and has at most about a uniform's variance.
-    one_auc = (1 / (EVENT_SHARE * n) + 1 / ((1 - EVENT_SHARE) * n)) / 12
-    variance = 2 * (1 - PAIRED_CORRELATION) * one_auc + WEIGHTED_BIAS_SD**2
-    return one.iw_auc - default.iw_auc, float(np.sqrt(variance))
 
 
 def _best(estimates: Sequence[Estimate], cost: Mapping[str, int], reference: str) -> str:

@@ -28,7 +28,8 @@ MIN_SHARED_SHARE = 0.2
 """Fewer effective events than the one, or a smaller share of effective rows than the other, on
 shared ground: it is a corner of both populations, and what holds there tells little of them."""
 
-Labels = npt.NDArray[np.int8]
+MIN_PART = 0.01
+"""A loss of AUC smaller than this is not worth a word, however sure it is."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,9 @@ def _interval(values: Floats) -> tuple[float, float, float]:
 
 def _verdict(auc: Split) -> str:
     conditional, covariate = auc.y_given_x_shift, auc.x_shift
-    if conditional[1] > 0 and conditional[0] >= covariate[0]:
+    if conditional[1] > 0 and conditional[0] >= max(covariate[0], MIN_PART):
         return "y|x-shift"
-    if covariate[1] > 0:
+    if covariate[1] > 0 and covariate[0] >= MIN_PART:
         return "x-shift"
     return "no drop seen" if auc.drop[2] < 0.02 else "unclear"
 

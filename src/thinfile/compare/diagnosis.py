@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.compare.advice import Advice, advise, worst_actions
+from thinfile.compare.advice import DISJOINT_AUC, Advice, advise, worst_actions
 from thinfile.compare.base_rate import BaseRate, SourceModel, cross_fit_source, find_base_rate
 from thinfile.compare.columns import ColumnReport, contrast, report_column, single_column_auc
 from thinfile.compare.decomposition import Decomposition, Judged, can_decompose, decompose
@@ -170,10 +170,7 @@ def diagnose(
     old, new = schema.parse(source).frame, schema.parse(target).frame
     y_old, y_new = _labels("source", y_source, old), _labels("target", y_target, new)
     sample = _draw(old, new, y_old, y_new, seed)
-    encoder = TableEncoder(schema, scaling="none")
-    encoded = encoder.fit_transform(sample.frame)
-    wide = _wide(schema, sample.frame)
-    places = column_places(encoder, schema.features)
+    encoded, wide, places = _encode(schema, sample.frame)
     overlap, told = measure_overlap(encoded, wide, sample.is_target, places, seed=seed)
     if test_mmd:
         overlap = replace(overlap, mmd_p_value=_mmd_p_value(wide, sample.is_target, seed))
@@ -181,8 +178,7 @@ def diagnose(
     model = _source_model(encoded, sample, seed)
     base_rate = find_base_rate(y_old, y_new, model, seed=seed)
     parts = _decompose(model, sample, told, seed)
-    n_events = int((y_new == 1).sum())
-    advice = advise(overlap, base_rate, columns, parts, n_events=n_events)
+    advice = advise(overlap, base_rate, columns, parts, n_events=int((y_new == 1).sum()))
     return Diagnosis(
         source_name=source_name,
         target_name=target_name,
@@ -230,9 +226,15 @@ def _some(y: Labels, generator: np.random.Generator) -> Rows:
     return np.sort(np.argsort(key)[:MAX_ROWS])
 
 
-def _wide(schema: Schema, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
-    encoder = TableEncoder(schema, max_categories=40)
-    return encoder.one_hot(encoder.fit_transform(frame))
+def _encode(
+    schema: Schema, frame: pl.DataFrame
+) -> tuple[Encoded, npt.NDArray[np.float32], dict[str, list[int]]]:
+    """Rows for trees, the same on one scale for a line, and where each feature lies."""
+    as_is = TableEncoder(schema, scaling="none")
+    encoded = as_is.fit_transform(frame)
+    scaled = TableEncoder(schema, max_categories=40)
+    wide = scaled.one_hot(scaled.fit_transform(frame))
+    return encoded, wide, column_places(as_is, schema.features)
 
 
 def _report_columns(
@@ -311,10 +313,13 @@ def _findings(
     if overlap.auc_without_leading is not None and overlap.leading:
         names = ", ".join(repr(name) for name in overlap.leading)
         found.append(f"Without {names} it is {overlap.auc_without_leading:.3f}.")
-    found.append(
+    weights = (
         f"Under importance weights {overlap.effective_rows:.0f} effective source rows remain "
-        f"({overlap.effective_share:.0%})."
+        f"({overlap.effective_share:.0%})"
     )
+    if overlap.auc > DISJOINT_AUC:
+        weights += ", which says little where the populations hardly overlap"
+    found.append(f"{weights}.")
     found += [_sentence(column.finding) for column in columns if column.finding]
     found.append(_sentence(base_rate.sentence))
     if parts is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from thinfile.artifact.atomic import writing
 from thinfile.compare.cell import Cell
 from thinfile.compare.plan import Plan
 from thinfile.compare.task import Task
-from thinfile.errors import DataError
+from thinfile.errors import DataError, ThinfileError
 
 FORMAT = 1
 
@@ -46,8 +47,16 @@ class RunFolder:
             raise DataError(
                 f"--out {str(self.path)!r} holds other files and no comparison; name another folder"
             )
-        self.cells.mkdir(parents=True, exist_ok=True)
-        self.write_json("run.json", {**settings, "format": FORMAT, "fingerprint": fingerprint})
+        is_new = not self.path.exists()
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            # First of all: a folder that a kill leaves without it could not be gone on with.
+            self.write_json("run.json", {**settings, "format": FORMAT, "fingerprint": fingerprint})
+            self.cells.mkdir(exist_ok=True)
+        except (ThinfileError, OSError):
+            if is_new:
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def finished(self, key: str) -> Cell | None:
         """The cell of that key, if it was run to its end."""

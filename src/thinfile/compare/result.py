@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 
 N_DRAWS = 500
 LEVEL = 0.95
-CELL_METRICS = {
+CELL_METRICS: dict[str, Callable[..., float]] = {
     "auc": roc_auc,
     "gini": gini,
     "ks": ks,
@@ -143,7 +143,10 @@ def _board(
         _row(table, methods[place], budget, place, reference, found)
         for place in range(len(methods))
     ]
-    return pl.DataFrame(rows).sort("auc", descending=True, nulls_last=True)
+    # Without a baseline to hold against, these columns are empty and would have no type.
+    floats = dict.fromkeys(["difference", "difference_low", "difference_high"], pl.Float64)
+    board = pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
+    return board.sort("auc", descending=True, nulls_last=True)
 
 
 def _best_baseline(methods: Sequence[str], auc: PairedBootstrap) -> int | None:
@@ -176,14 +179,13 @@ def _row(
         row[f"{metric}_high"] = float(intervals.high[place])
     row["gini"] = 2 * row["auc"] - 1
     row["gini_low"], row["gini_high"] = 2 * row["auc_low"] - 1, 2 * row["auc_high"] - 1
-    if reference is not None:
-        gap = found["auc"].difference(place, reference)
-        row |= {
-            "difference": gap.estimate,
-            "difference_low": gap.low,
-            "difference_high": gap.high,
-            "is_reference": place == reference,
-        }
+    gap = None if reference is None else found["auc"].difference(place, reference)
+    row |= {
+        "difference": gap and gap.estimate,
+        "difference_low": gap and gap.low,
+        "difference_high": gap and gap.high,
+        "is_reference": place == reference,
+    }
     for name in ("brier", "calibration_error", "cpu_seconds", "wall_seconds"):
         row[name] = mine[name].mean()
     row["note"] = "; ".join(sorted(set(mine["notes"].to_list()) - {""}))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from thinfile.artifact.atomic import writing
 from thinfile.artifact.folder import choose_best, save_version
@@ -40,6 +42,7 @@ from thinfile.errors import DataError, ParameterError
 from thinfile.estimator import UNLABELLED, Estimator
 from thinfile.methods import METHODS, get_method
 from thinfile.metrics.calibration import fit_calibration
+from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
 MAX_DENSITY_ROWS = 20_000
@@ -138,6 +141,7 @@ class _Run:
     def __init__(self, task: Task, folder: RunFolder, options: Options, progress: Progress) -> None:
         if options.n_seeds < 1:
             raise ParameterError(f"n_seeds={options.n_seeds} must be a whole number ≥ 1")
+        choose_device(options.device)
         self.task, self.folder, self.options, self.progress = task, folder, options, progress
         self.budgets = sorted(set(options.labels))
         self.names = options.names()
@@ -300,28 +304,29 @@ class _Run:
         task, plan, budget, seed = self.task, self.plan, max(self.budgets), self.seeds[0]
         labels = plan.all_labels(budget, seed)
         unlabelled = np.concatenate([np.setdiff1d(plan.pool, labels), plan.unlabelled])
-        model = fit_method(
-            task,
-            settings,
-            get_method(choice.name),
-            source=task.source,
-            labels=labels,
-            unlabelled=unlabelled,
-            seed=seed,
-        )
+        with threadpool_limits(1):
+            model = fit_method(
+                task,
+                settings,
+                get_method(choice.name),
+                source=task.source,
+                labels=labels,
+                unlabelled=unlabelled,
+                seed=seed,
+            )
         cell = next(c for c in self.cells if c.key == cell_key(choice.name, budget, seed))
         if plan.mode == "hold-out":
             model.calibration_ = type(model.calibration_)(*cell.calibration)
-        elif np.isfinite(cell.scores).all():
+        elif budget:
             model.recalibrate(fit_calibration(cell.scores, task.y[plan.test]))
         return model
 
     def _write(self, result: Result, model: Estimator) -> None:
         folder = self.folder
         with writing(folder.path / "results.parquet") as temporary:
-            result.cells.write_parquet(temporary)
+            temporary.write_bytes(_parquet(result.cells))
         with writing(folder.path / "test.safetensors") as temporary:
-            save_file({"y": result.test_y, "rows": self.plan.test}, temporary)
+            temporary.write_bytes(to_bytes({"y": result.test_y, "rows": self.plan.test}))
         folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
         folder.write_json("label_curve.json", result.label_curve.to_dicts())
         folder.write_json("diagnosis.json", result.diagnosis)
@@ -340,6 +345,13 @@ class _Run:
             reference=self.task.features[self.plan.test.tolist()],
         )
         choose_best(version, self.folder.path / "best")
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    # Polars' own error for a full disk is no OSError, so the file is written by Python.
+    buffer = BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
 
 
 def _source_weight(task: Task, target: Rows) -> npt.NDArray[np.float64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,15 @@ import numpy.typing as npt
 import polars as pl
 
 from thinfile.errors import DataError
+from thinfile.schema.column import Column
 from thinfile.schema.model import Schema
 
 Rows = npt.NDArray[np.intp]
+
+MAX_LOST = 0.5
+"""Share of a text column's values that may not read as the other file's do."""
+SAMPLE_ROWS = 5_000
+"""Values of a text column that are looked at to tell what it holds."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,9 @@ def build_task(
             raise DataError(f"population {name!r} has no rows")
     notes: list[str] = []
     shared = _shared_columns(source, target, label, notes, (source_name, target_name))
-    features = _stack(source, target, shared, (source_name, target_name), notes)
+    features = _stack(
+        source, target, shared, (source_name, target_name), notes, is_given=schema is not None
+    )
     y = _labels(source[label], target[label], label, notes)
     _check_classes(y[: source.height], source_name)
     if schema is None:
@@ -182,23 +190,26 @@ def _stack(
     shared: list[str],
     names: tuple[str, str],
     notes: list[str],
+    *,
+    is_given: bool,
 ) -> pl.DataFrame:
     source, target = source.select(shared), target.select(shared)
     faults = []
     for column in shared:
         a, b = source[column].dtype, target[column].dtype
-        if a == b or (a.is_numeric() and b.is_numeric()) or pl.Null in (a, b):
+        if _is_one_type(a, b) and (a != pl.String or is_given):
             continue
         as_text = [t[column].cast(pl.String) for t in (source, target)]
-        if pl.String in (a, b) and _reads_alike(as_text, column):
+        alike = pl.String in (a, b) and _holds(*as_text) and _holds(*as_text[::-1])
+        if alike and a != b:
             source, target = (
                 t.with_columns(s) for t, s in zip((source, target), as_text, strict=True)
             )
             notes.append(f"column {column!r} is {a} in {names[0]!r} and {b} in {names[1]!r}")
-        else:
+        elif not alike:
             faults.append(
-                f"column {column!r} changes type: {a} in {names[0]!r} "
-                f"(first: {_first(source[column])!r}), {b} in {names[1]!r} "
+                f"column {column!r} changes type: {_kind(source[column])} in {names[0]!r} "
+                f"(first: {_first(source[column])!r}), {_kind(target[column])} in {names[1]!r} "
                 f"(first: {_first(target[column])!r})"
             )
     if faults:
@@ -206,9 +217,37 @@ def _stack(
     return pl.concat([source, target], how="vertical_relaxed")
 
 
-def _reads_alike(texts: list[pl.Series], column: str) -> bool:
-    roles = {Schema.infer(text.to_frame(column))[column].role for text in texts if text.len()}
-    return len(roles) == 1
+def _is_one_type(a: pl.DataType, b: pl.DataType) -> bool:
+    dates = (pl.Date, pl.Datetime)
+    return (
+        a == b
+        or pl.Null in (a, b)
+        or (a.is_numeric() and b.is_numeric())
+        or (isinstance(a, dates) and isinstance(b, dates))
+    )
+
+
+def _holds(text: pl.Series, other: pl.Series) -> bool:
+    """Whether `other` can be read as what `text` is, if that is numbers or dates."""
+    own = _read(text)[1]
+    values, its = _read(other)
+    if own.role not in ("number", "date") or not values.len():
+        return True
+    values = values.filter(~values.is_in(its.missing)) if its.missing else values
+    parsed = Schema((replace(own, on_fault="missing"),)).parse(values.to_frame(own.name)).frame
+    return not values.len() or parsed[own.name].null_count() <= MAX_LOST * values.len()
+
+
+def _read(text: pl.Series) -> tuple[pl.Series, Column]:
+    """A sample of the known values, and what they are taken for."""
+    known = text.drop_nulls()
+    sample = known.gather_every(max(1, known.len() // SAMPLE_ROWS))
+    return sample, Schema.infer(sample.to_frame())[text.name]
+
+
+def _kind(series: pl.Series) -> str:
+    """What a column holds, in words: the type, and the role where that is text."""
+    return f"text ({_read(series)[1].role})" if series.dtype == pl.String else str(series.dtype)
 
 
 def _labels(
@@ -249,7 +288,7 @@ def _plain(series: pl.Series) -> pl.Series:
         whole = series.fill_nan(None).drop_nulls()
         if (whole == whole.round()).all():
             series = series.fill_nan(None).cast(pl.Int64)
-    text = series.cast(pl.String).str.strip_chars()
+    text = series.cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0*$", "$1")
     frame = text.to_frame("v").select(
         pl.when(pl.col("v").str.to_lowercase().is_in(_NO_LABEL)).then(None).otherwise(pl.col("v"))
     )

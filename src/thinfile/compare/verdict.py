@@ -14,7 +14,8 @@ import numpy.typing as npt
 import polars as pl
 
 from thinfile.compare.cell import Cell
-from thinfile.compare.choice import Candidate, Choice, choose
+from thinfile.compare.choice import Choice, choose
+from thinfile.compare.evidence import Candidate
 from thinfile.compare.selection import importance_weighted_validation
 from thinfile.compare.task import Task
 from thinfile.errors import DataError

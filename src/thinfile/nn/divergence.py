@@ -111,7 +111,9 @@ def mk_mmd(
     weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
     if estimator == "linear":
         return torch.stack([_linear(pair, weights, shape) for pair in pairs]).sum()
-    values = [_quadratic([pair], weights, shape, estimator) for pair in pairs]
+    equal = source_weight is None and target_weight is None
+    pair_weights = _pair_weights(weights, unbiased=estimator == "unbiased", equal=equal)
+    values = [_quadratic([pair], pair_weights, shape) for pair in pairs]
     return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
@@ -165,7 +167,9 @@ def joint_mmd(
     shape = KernelShape.checked("joint_mmd", n_kernels, base, width, kernel_weight)
     pairs = layer_pairs(source, target)
     weights = _pair_of_weights(pairs[0], source_weight, target_weight, estimator)
-    return _quadratic(pairs, weights, shape, estimator)
+    equal = source_weight is None and target_weight is None
+    pair_weights = _pair_weights(weights, unbiased=estimator == "unbiased", equal=equal)
+    return _quadratic(pairs, pair_weights, shape)
 
 
 def coral(
@@ -221,47 +225,34 @@ class _TiledMMD(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        shape: KernelShape,
-        weights: Pair,
-        unbiased: bool,
-        with_gradient: bool,
-        *rows: Tensor,
+        ctx: Any, shape: KernelShape, weights: PairWeights, with_gradient: bool, *rows: Tensor
     ) -> Tensor:
+        ctx.n_source = len(rows[0])
         pairs = list(zip(rows[0::2], rows[1::2], strict=True))
         with torch.autocast(rows[0].device.type, enabled=False):
             layers = kernel_layers([(working(s), working(t)) for s, t in pairs], shape)
-            value, gradients = tiled_mmd(
-                layers,
-                _pair_weights(weights, layers[0].left.dtype, unbiased),
-                len(rows[0]),
-                with_gradient=with_gradient,
-            )
-        n_source = len(rows[0])
+            weights = weights.to(layers[0].right.dtype)
+            value, gradients = tiled_mmd(layers, weights, ctx.n_source, with_gradient=with_gradient)
         ctx.save_for_backward(*(g.to(r.dtype) for g, r in zip(gradients, rows[0::2], strict=False)))
-        ctx.n_source = n_source
         return value.to(working(rows[0]).dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> Any:
-        gradients: list[Tensor | None] = [None] * 4
+        gradients: list[Tensor | None] = [None] * 3
         for i, gradient in enumerate(ctx.saved_tensors):
             halves = (gradient[: ctx.n_source], gradient[ctx.n_source :])
-            for half, needed in zip(halves, ctx.needs_input_grad[4 + 2 * i :], strict=False):
+            for half, needed in zip(halves, ctx.needs_input_grad[3 + 2 * i :], strict=False):
                 gradients.append(outer.to(half.dtype) * half if needed else None)
         return tuple(gradients)
 
 
-def _quadratic(
-    pairs: list[Pair], weights: Pair, shape: KernelShape, estimator: Estimator
-) -> Tensor:
+def _quadratic(pairs: list[Pair], weights: PairWeights, shape: KernelShape) -> Tensor:
     flat = [rows for pair in pairs for rows in pair]
     # Inside a Function the grad mode of the caller is no longer to be seen.
     with_gradient = torch.is_grad_enabled() and any(rows.requires_grad for rows in flat)
-    unbiased = estimator == "unbiased"
     value: Tensor = _TiledMMD.apply(  # type: ignore[no-untyped-call]
-        shape, weights, unbiased, with_gradient, *flat
+        shape, weights, with_gradient, *flat
     )
     return value
 
@@ -326,12 +317,11 @@ def _need_two_rows(name: str, weight: Tensor, equal: bool) -> None:
         )
 
 
-def _pair_weights(
-    weights: Pair, dtype: torch.dtype, *, unbiased: bool, equal: bool
-) -> PairWeights:
-    signed = torch.cat([weights[0], -weights[1]]).to(dtype)
+def _pair_weights(weights: Pair, *, unbiased: bool, equal: bool) -> PairWeights:
+    signed = torch.cat([weights[0], -weights[1]])
     levels = (1.0 / len(weights[0]), -1.0 / len(weights[1])) if equal else None
     if not unbiased:
         return PairWeights(signed, 1.0, 1.0, with_diagonal=True, levels=levels)
+    # Σ_{i≠j} a_i a_j, where the a_i sum to 1.
     source, target = (1.0 / (1.0 - float(weight.square().sum())) for weight in weights)
     return PairWeights(signed, source, target, with_diagonal=False, levels=levels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -97,6 +97,9 @@ class PairWeights:
     target_scale: float
     with_diagonal: bool
     levels: tuple[float, float] | None  # of signed in source and target, where it is constant
+
+    def to(self, dtype: torch.dtype) -> PairWeights:
+        return replace(self, signed=self.signed.to(dtype))
 
     def row_sums(self, tile: Tensor, of: Block) -> Tensor:
         """Σ_j tile_ij · signed_j over the rows j of the block.  # (tile's rows,)"""

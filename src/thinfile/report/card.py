@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from thinfile.compare.result import Result
 
 MEASURES = {"auc": "AUC", "gini": "Gini", "ks": "KS", "ap": "Average precision", "brier": "Brier"}
-FEW_EVENTS = 100
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def model_card(source: Result | Mapping[str, Any]) -> str:
     if isinstance(source, Mapping):
         return _markdown(str(source.get("title", "Model card")), _given_sections(source))
     subject = subject_of(source)
-    return _markdown(card_title(subject), card_sections(subject))
+    how = Section("How it was measured", protocol_sentences(subject))
+    return _markdown(card_title(subject), [*card_sections(subject), how])
 
 
 def card_title(subject: Subject) -> str:
@@ -68,14 +68,8 @@ def card_title(subject: Subject) -> str:
 
 
 def card_sections(subject: Subject) -> list[Section]:
-    """The card of the chosen method, section by section."""
-    return [
-        _purpose(subject),
-        _model(subject),
-        _performance(subject),
-        _limits(subject),
-        Section("How it was measured", protocol_sentences(subject)),
-    ]
+    """The card of the chosen method, all but how it was measured."""
+    return [_purpose(subject), _model(subject), _performance(subject), _limits(subject)]
 
 
 def _purpose(subject: Subject) -> Section:

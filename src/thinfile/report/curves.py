@@ -63,18 +63,11 @@ def _one_run(y: Labels, scores: FloatArray, grid: FloatArray) -> FloatArray:
     rows = rate * true + (1 - rate) * false
     return np.stack(
         [
-            np.interp(grid, *_last_of_each(false, true)),
+            np.interp(grid, false, true),  # of a vertical step it takes the upper end
             np.interp(grid, rows, true),
             np.interp(grid, rows, false),
         ]
     )
-
-
-def _last_of_each(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Keep the highest y of each x, so that a vertical step is taken at once."""
-    last = np.append(np.diff(x) > 0, True)
-    kept_x, kept_y = x[last], y[last]
-    return kept_x, kept_y
 
 
 @dataclass(frozen=True)

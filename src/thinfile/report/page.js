@@ -1,5 +1,6 @@
 "use strict";
-// Pictures are drawn already; where scripts run, each is exchanged for one that answers the mouse.
+// Pictures are drawn already. Where scripts run, a chart that answers the mouse takes the place of
+// each on the screen; the picture is kept for print.
 (() => {
   const specs = JSON.parse(document.getElementById("charts").textContent);
   const options = {
@@ -19,7 +20,7 @@
     place.append(live);
     try {
       await vegaEmbed(live, specs[place.dataset.chart], options);
-      still.remove();
+      place.dataset.live = "";
     } catch (error) {
       live.remove();
       place.dataset.error = String(error);

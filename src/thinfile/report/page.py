@@ -115,7 +115,7 @@ def _fill(parts: Sequence[Part], title: str, created: str) -> str:
         library=Markup(library),
         script=Markup(script),
         script_hashes=Markup(" ".join(map(_script_hash, (library, script)))),
-        footer=f"Made by thinfile {__version__}. This page is complete in itself and loads nothing.",
+        footer=f"Made by thinfile {__version__}. This page is complete and loads nothing.",
     )
 
 
@@ -123,7 +123,7 @@ def _with_pictures(part: Part) -> Mapping[str, Any]:
     return {**vars(part), "figures": [Drawn(f, _picture(f.still)) for f in part.figures]}
 
 
-def _picture(spec: Mapping[str, Any]) -> str:
+def _picture(spec: dict[str, Any]) -> str:
     """An image of its own: names inside one drawing cannot meet those of another."""
     import vl_convert
 
@@ -135,7 +135,7 @@ def _library() -> str:
     """Vega, Vega-Lite and their embedding as one script."""
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -29,7 +29,6 @@ from thinfile.report.subject import Subject, is_number
 from thinfile.report.tables import Failure, Table, failures, leaderboard_table
 from thinfile.report.words import count, interval, percent, spoken, three
 
-
 MAX_FINDINGS = 12
 
 

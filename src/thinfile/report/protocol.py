@@ -98,7 +98,7 @@ def versions(subject: Subject) -> list[tuple[str, str]]:
 
 def settings_pairs(subject: Subject) -> list[tuple[str, str]]:
     """Every plain setting of the run that has no sentence of its own."""
-    told = {"versions", "title"}
+    told = {"versions", "title", "notes"}
     return [
         (str(k), _joined(v))
         for k, v in subject.result.settings.items()

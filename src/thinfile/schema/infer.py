@@ -235,7 +235,8 @@ def _infer_category(evidence: _Evidence) -> Conclusion:
         return Column(name, "boolean"), []
     order = guess_order(values)
     if order:
-        note = f"levels in this order: {', '.join(map(repr, order))}; write role = 'category' if they have none"
+        levels = ", ".join(map(repr, order))
+        note = f"levels in this order: {levels}; write role = 'category' if they have none"
         return Column(name, "ordinal", order=order), [note]
     if is_free_text(values, n):
         return Column(name, "ignored"), [

@@ -170,7 +170,7 @@ def read_column(column: Column, dtype: pl.DataType) -> pl.Expr:
 
 def _number(column: Column, raw: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.String:
-        return read_number(raw, column.format)
+        return read_number(raw, column.format).fill_nan(None)
     if dtype.is_numeric() or dtype == pl.Boolean:
         return raw.cast(pl.Float64)
     return pl.lit(None, pl.Float64) + raw.is_null()

@@ -37,7 +37,7 @@ class FineTuneClassifier(NetworkClassifier):
     ----------
     tuning_epochs : int, default 40
         Most passes over the target's labels.
-    tuning_learning_rate : float, default 3e-4
+    tuning_learning_rate : float, default 1e-4
         Adam's rate on the target's labels; below `learning_rate`.
     tuning_batch_size : int, default 32
         Target rows in a batch, at least 2.
@@ -96,7 +96,7 @@ class FineTuneClassifier(NetworkClassifier):
         self,
         *,
         tuning_epochs: int = 40,
-        tuning_learning_rate: float = 3e-4,
+        tuning_learning_rate: float = 1e-4,
         tuning_batch_size: int = 32,
         n_frozen: int = 0,
         l2_sp: float = 0.01,
@@ -104,12 +104,12 @@ class FineTuneClassifier(NetworkClassifier):
         activation: str = "relu",
         dropout: float = 0.1,
         norm: str | None = None,
-        max_epochs: int = 40,
+        max_epochs: int = 20,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5,
+        weight_decay: float = 1e-3,
         validation_fraction: float = 0.2,
-        patience: int | None = 8,
+        patience: int | None = 5,
         target_weight: float | str = "auto",
         schema: Schema | None = None,
         target_domain: Any = None,

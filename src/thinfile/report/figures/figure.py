@@ -24,12 +24,17 @@ CURVES: tuple[tuple[str, tuple[int, ...]], ...] = (
 )
 """Okabe and Ito's colours, told apart by most colour-blind readers, and a dash for the rest."""
 
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+"""A font whose widths are known where the pictures are drawn."""
+
+NAME_ROOM = 16
+"""Room left of a picture's row names, for a reader whose font is wider."""
+
 STROKES: dict[str, Any] = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 220}
 SOLID = alt.Legend(**STROKES)
 """A legend of lines as strong as the lines, where a pale area goes with them."""
 
-WIDTHS = {"full": 1040, "half": 505, "small": 325}
+WIDTHS = {"full": 780, "half": 450, "small": 325}
 HOVER = "hover"
 
 THEME: dict[str, Any] = {
@@ -78,8 +83,12 @@ class Figure:
         Drawn for the width of `size`, unless `fixed`.
     size : {"full", "half", "small"}
         Part of the page's width.
+    has_names : bool
+        Whether each row of the chart has a name on the left.
     table : Table or None
         The numbers behind it.
+    open_table : bool
+        Whether the table stands beside the chart instead of being folded away.
     """
 
     name: str
@@ -89,6 +98,7 @@ class Figure:
     caption: str = ""
     size: str = "full"
     fixed: bool = False
+    has_names: bool = False
     table: Table | None = None
     open_table: bool = False
 
@@ -98,7 +108,7 @@ class Figure:
         spec: dict[str, Any] = self.chart.to_dict()
         spec.pop("$schema", None)
         wide = {} if self.fixed else _wide("container")
-        return {**_with_named_data(spec), **wide, "config": THEME, "padding": 4}
+        return {**spec, **wide, "config": THEME, "padding": 4}
 
     @property
     def still(self) -> dict[str, Any]:
@@ -106,6 +116,8 @@ class Figure:
         spec = {**self.live, **({} if self.fixed else _wide(WIDTHS[self.size]))}
         if "layer" in spec:
             spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != HOVER]
+        if self.has_names:
+            spec["padding"] = {"left": NAME_ROOM, "right": 4, "top": 4, "bottom": 4}
         return spec
 
 
@@ -113,29 +125,9 @@ def _wide(width: int | str) -> dict[str, Any]:
     return {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
 
 
-def _with_named_data(spec: dict[str, Any]) -> dict[str, Any]:
-    """Hold rows that several layers share once."""
-    rows: list[Any] = []
-
-    def named(part: Any) -> Any:
-        if isinstance(part, list):
-            return [named(each) for each in part]
-        if not isinstance(part, dict):
-            return part
-        values = part.get("values")
-        if set(part) == {"values"} and isinstance(values, list) and values[:1] != []:
-            if values not in rows:
-                rows.append(values)
-            return {"name": f"rows{rows.index(values)}"}
-        return {key: named(value) for key, value in part.items()}
-
-    lean: dict[str, Any] = named(spec)
-    return {**lean, "datasets": {f"rows{k}": values for k, values in enumerate(rows)}}
-
-
-def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
+def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     """Rows as inline data: rounded, and null where there is no finite number."""
-    return alt.Data(values=[{k: _plain(v) for k, v in row.items()} for row in rows])
+    return alt.InlineData(values=[{k: _plain(v) for k, v in row.items()} for row in rows])
 
 
 def _plain(value: Any) -> Any:

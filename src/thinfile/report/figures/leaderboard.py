@@ -30,7 +30,7 @@ def leaderboard_figure(subject: Subject) -> Figure:
     """AUC of each method with its interval, best at the top."""
     rows = [_row(subject, row, "auc") for row in subject.board]
     best = subject.best_baseline
-    chart = _dots(rows, "AUC on the target's test rows", best["auc"] if best else None)
+    chart = _dots(rows, "AUC on test rows", best["auc"] if best else None)
     return Figure(
         "leaderboard",
         "AUC of every method",
@@ -39,6 +39,7 @@ def leaderboard_figure(subject: Subject) -> Figure:
         "Point: mean over seeds. Line: interval over test rows and seeds. "
         "Diamond: the method that the verdict chose. Dashed line: the best baseline.",
         size="half",
+        has_names=True,
     )
 
 
@@ -49,7 +50,7 @@ def difference_figure(subject: Subject) -> Figure | None:
     best = subject.best_baseline
     if not rows or best is None:
         return None
-    chart = _dots(rows, "Difference in AUC, same test rows and seeds", 0.0)
+    chart = _dots(rows, "Difference in AUC, paired", 0.0)
     better = [r["title"] for r in rows if is_number(r["low"]) and r["low"] > 0]
     return Figure(
         "difference",
@@ -60,6 +61,7 @@ def difference_figure(subject: Subject) -> Figure | None:
         "The line at 0 is the best baseline. A method whose whole interval lies to the right of "
         "it is better; one whose interval crosses it cannot be told from it.",
         size="half",
+        has_names=True,
     )
 
 
@@ -84,7 +86,7 @@ def _dots(rows: list[Row], title: str, reference: float | None) -> Any:
     # The last two carry the chart's right edge past the printed numbers.
     low, high = min(r["low"] for r in rows), max(r["high"] for r in rows)
     room = max(high - low, 0.01)
-    scale = alt.Scale(domain=[low - 0.04 * room, high + 0.24 * room], nice=False, zero=False)
+    scale = alt.Scale(domain=[low - 0.04 * room, high + 0.3 * room], nice=False, zero=False)
     y = alt.Y(
         "title:N", sort=order, title=None, axis=alt.Axis(grid=False, ticks=False, domain=False)
     )

@@ -49,6 +49,7 @@ def psi_figure(psi: Named) -> Figure | None:
         _psi_chart(shown),
         "Below 0.1 a column is taken as stable, above 0.25 as shifted; between them it deserves "
         f"a look. Bars that would not fit are cut; the number is always the PSI.{left_out}",
+        has_names=True,
         table=_psi_table(ordered),
     )
 
@@ -112,6 +113,7 @@ def telling_figure(columns: Named, measure: str) -> Figure | None:
         _bars(rows, measure),
         "The columns that a classifier of source against target leans on most.",
         size="half",
+        has_names=True,
     )
 
 
@@ -158,6 +160,7 @@ def shift_figure(parts: Named) -> Figure | None:
         "X-shift: customers of another kind, which weighting and alignment can repair. "
         "Y|X-shift: the same customer turns out differently, which only target labels repair.",
         size="half",
+        has_names=True,
     )
 
 
@@ -207,6 +210,7 @@ def rates_figure(rates: Sequence[Rate]) -> Figure | None:
         "Prior shift. The two estimates use no label of the target and are believed where they "
         "agree; labels go before them. Line: 95% interval.",
         size="half",
+        has_names=True,
     )
 
 

@@ -104,7 +104,7 @@ def _by_population(subject: Subject, runs: FloatArray) -> list[Figure]:
             f"Mean predicted probability: {percent(runs.mean())} in the target, "
             f"{percent(source.mean())} in the source.",
             _distribution_chart(samples, [METHOD, BASELINE]),
-            "Share of each population per step of probability; the last step holds what lies above.",
+            "Share of each population per step of probability; the last step holds all above.",
             size="half",
         )
     ]

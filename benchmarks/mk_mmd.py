@@ -49,6 +49,7 @@ ROUNDS = {SMALL: 15, WIDE: 9, MANY: 5, LARGE: 5}
 REPEATS = {SMALL: 10, WIDE: 5, MANY: 2, LARGE: 1}
 SLOW = ("eager", "per_kernel", "tensorflow", "skada")
 SLOW_ROUNDS = 3
+MEMORY_BARS = {SMALL: 10, WIDE: 10, MANY: 10, LARGE: 80, (20_000, 64): 150}
 Times = dict[tuple[str, tuple[int, int]], list[float]]
 
 
@@ -150,7 +151,7 @@ def times_table(times: Times, missing: tuple[str, ...]) -> str:
 def _cell(times: Times, name: str, size: tuple[int, int]) -> str:
     if (name, size) not in times:
         return "–"
-    ours, other = times["thinfile", size], times[name, size]
+    other = times[name, size]
     ms = (
         f"{statistics.median(other):.3g}"
         if statistics.median(other) < 100
@@ -158,52 +159,37 @@ def _cell(times: Times, name: str, size: tuple[int, int]) -> str:
     )
     if name == "thinfile":
         return ms
-    ratio = statistics.median(b / a for a, b in zip(ours, other, strict=False))
-    return f"{ms} ({ratio:.3g}×)"
+    return f"{ms} ({_ratio(times, name, 'thinfile', size):.3g}×)"
 
 
 def bars_table(times: Times, memory: Any, errors: Any) -> str:
-    def ratio(one: str, other: str, size: tuple[int, int]) -> float | None:
-        if (one, size) not in times or (other, size) not in times:
-            return None
-        pairs = zip(times[one, size], times[other, size], strict=False)
-        return statistics.median(a / b for a, b in pairs)
-
-    rows: list[tuple[str, float | None, float, str, bool]] = []
-    for n, d in SIZES:
-        rows.append(
-            (f"time over the floor, {n} × {d}", ratio("thinfile", "floor", (n, d)), 2, "×", True)
-        )
-    for size in (SMALL, WIDE):
-        at = f"{size[0]} × {size[1]}"
-        rows.append(
-            (
-                f"TensorFlow graph over ours, {at}",
-                ratio("tensorflow", "thinfile", size),
-                30,
-                "×",
-                False,
-            )
-        )
-    for size in (SMALL, WIDE, MANY):
-        at = f"{size[0]} × {size[1]}"
-        rows.append((f"skada over ours, {at}", ratio("skada", "thinfile", size), 40, "×", False))
-    for size, limit in ((SMALL, 10), (WIDE, 10), (MANY, 10), (LARGE, 80), ((20_000, 64), 150)):
-        rows.append(
-            (
-                f"extra memory, {size[0]} × {size[1]}",
-                memory["thinfile", size]["mb"],
-                limit,
-                " MB",
-                True,
-            )
+    lines = [
+        _bar(f"time over the floor, {n} × {d}", _ratio(times, "thinfile", "floor", (n, d)), 2, "×")
+        for n, d in SIZES
+    ]
+    for peer, bar, sizes in (("tensorflow", 30, (SMALL, WIDE)), ("skada", 40, (SMALL, WIDE, MANY))):
+        for n, d in sizes:
+            ratio = _ratio(times, peer, "thinfile", (n, d))
+            lines.append(_bar(f"{peer} over ours, {n} × {d}", ratio, bar, "×", below=False))
+    for (n, d), limit in MEMORY_BARS.items():
+        lines.append(
+            _bar(f"extra memory, {n} × {d}", memory["thinfile", (n, d)]["mb"], limit, " MB")
         )
     worst = max(answer["norm"] for _, answer in errors)
-    rows.append(("gradient error, worst", worst, 2e-6, "", True))
-    return table(["what", "measured", "bar", ""], [_bar(*row) for row in rows])
+    lines.append(_bar("gradient error, worst", worst, 2e-6, ""))
+    return table(["what", "measured", "bar", ""], lines)
 
 
-def _bar(what: str, value: float | None, limit: float, unit: str, below: bool) -> list[str]:
+def _ratio(times: Times, one: str, other: str, size: tuple[int, int]) -> float | None:
+    if (one, size) not in times or (other, size) not in times:
+        return None
+    pairs = zip(times[one, size], times[other, size], strict=False)
+    return statistics.median(a / b for a, b in pairs)
+
+
+def _bar(
+    what: str, value: float | None, limit: float, unit: str, *, below: bool = True
+) -> list[str]:
     bar = f"{'≤' if below else '≥'} {limit:g}{unit}"
     if value is None:
         return [what, "not installed", bar, ""]

@@ -65,18 +65,20 @@ def methods_page() -> str:
 
 def cli_page() -> str:
     """The help of every command."""
+    widths = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    root = group.make_context("thinfile", [], resilient_parsing=True, **widths)
     parts = [
         "# Command line",
         "Made by `scripts/make_docs.py` from the commands themselves.",
         "Exit codes: 0 done; 2 something is wrong with what was given, said in one line; 130 "
         "stopped by the user; 1 a fault of thinfile itself.",
-        _help(group, "thinfile"),
+        _as_text(root.get_help()),
     ]
-    with click.Context(group, info_name="thinfile") as context:
-        for name in COMMANDS:
-            command = group.get_command(context, name)
-            assert command is not None
-            parts += [f"## thinfile {name}", _help(command, f"thinfile {name}")]
+    for name in COMMANDS:
+        command = group.get_command(root, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=root)
+        parts += [f"## thinfile {name}", _as_text(context.get_help())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -125,10 +127,9 @@ def _about(method: Method) -> str:
     return f"### {cls.__name__}\n\nIn the registry: {', '.join(names)}.\n\n{plain}"
 
 
-def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
-    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    return f"```text\n{text}\n```"
+def _as_text(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return f"```text\n{lines}\n```"
 
 
 def write() -> None:

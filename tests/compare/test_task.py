@@ -120,7 +120,7 @@ def test_columns_that_change_type_are_all_named() -> None:
         build_task(old, target, label="bad")
     assert str(caught.value) == (
         "column 'opened' changes type: Date in 'source' (first: datetime.date(2020, 1, 1)), "
-        "Float64 in 'target' (first: 1.5); column 'town' changes type: text (category) in "
+        "Float64 in 'target' (first: 1.5); column 'town' changes type: words in "
         "'source' (first: 'Graz'), Int64 in 'target' (first: 7)"
     )
 
@@ -135,7 +135,7 @@ def test_text_that_reads_as_the_other_file_does_is_taken_and_said() -> None:
 def test_numbers_and_words_in_two_text_files_are_another_type() -> None:
     old = OLD.with_columns(pl.Series("age", ["20", "30", "40", "50"]))
     target = pl.DataFrame({"age": ["old", "young", "old"], "bad": [0, 1, 0]})
-    message = r"'age' changes type: text \(number\) in 'source' \(first: '20'\), text \(category\)"
+    message = r"'age' changes type: numbers in 'source' \(first: '20'\), words in"
     with pytest.raises(DataError, match=message):
         build_task(old, target, label="bad")
     with pytest.raises(DataError, match="'age' changes type"):

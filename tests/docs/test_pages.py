@@ -176,7 +176,9 @@ def test_the_tree_in_the_readme_tells_folders_from_files():
 def test_the_floors_in_the_architecture_page_are_those_of_the_contract():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     (contract,) = settings["tool"]["importlinter"]["contracts"]
-    shown = [line.strip() for line in _block_after("docs/architecture.md", "## Floors").splitlines()]
+    shown = [
+        line.strip() for line in _block_after("docs/architecture.md", "## Floors").splitlines()
+    ]
     assert shown == contract["layers"]
 
 
@@ -184,7 +186,8 @@ def test_notes_belong_to_the_block_just_below_them(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- test: skip, far away -->\ntext\n<!-- test: files -->\n\n"
-        "<!-- test: add --seeds 1 -->\n```sh\nthinfile compare a \\\n  b\n```\n\n```python\n1\n```\n"
+        "<!-- test: add --seeds 1 -->\n```sh\nthinfile compare a \\\n  b\n```\n\n"
+        "```python\n1\n```\n"
     )
     first, second = blocks_of(page)
     assert first.notes == {"add": "--seeds 1", "files": ""}

@@ -20,6 +20,7 @@ OPTIONS = [
     {"width": [0.3, 1.7, 5.0]},
     {"n_kernels": 3, "kernel_weight": [0.2, 1.5, 0.7]},
     {"base": 2.7, "kernel_weight": [1.0, 0.0, 0.5, 2.0, 0.1]},
+    {"kernel_weight": [0.3, 0.0, 2.0, 0.0, 0.0]},
 ]
 ESTIMATORS = ["unbiased", "biased", "linear"]
 

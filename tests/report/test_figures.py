@@ -98,6 +98,7 @@ def test_the_diagnosis_is_read_and_gathered_by_method(make_result: MakeResult) -
     assert len(part.advice.rows) == 2
     shift = rows_of(part.figures[1], "sum")
     assert [r["value"] for r in shift] == [-0.023, -0.057, -0.08]
+    assert next((r["low"], r["high"], r["edge"]) for r in shift) == (-0.04, -0.002, 0)
     rates = rows_of(part.figures[2], "source")
     assert [r["text"] for r in rates] == ["15.4%", "7.1%", "7.5%", "6.8%"]
     assert rates[1]["low"] < 0.071 < rates[1]["high"]
@@ -134,3 +135,10 @@ def test_histories_may_be_nested_or_hold_nothing(make_result: MakeResult, wrap: 
     assert len(rows) <= 151
     assert rows[-1]["epoch"] == 399
     assert {row["name"] for row in rows} == {"total"}
+
+
+def test_a_drop_that_cannot_be_told_is_not_drawn(make_result: MakeResult) -> None:
+    diagnosis = make_result().diagnosis
+    untold = {**diagnosis["decomposition"], "verdict": "no shared ground"}
+    result = make_result(diagnosis={**diagnosis, "decomposition": untold})
+    assert "shift" not in [figure.name for figure in diagnosis_part(subject_of(result)).figures]

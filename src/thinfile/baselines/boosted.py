@@ -211,7 +211,7 @@ def _population_scale(
     """Mean and spread of each column over `rows`; 0 and 1 where there is nothing to tell."""
     width = numbers.shape[1]
     location, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
-    part = numbers[rows]
+    part = numbers[rows].astype(np.float64)  # squares of large values overflow in float32
     known = np.isfinite(part).sum(0) > 1
     if known.any():
         location[known] = np.nanmean(part[:, known], axis=0)

@@ -61,6 +61,11 @@ class Budgets(click.ParamType[tuple[int, ...]]):
 )
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one for each core by default.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
+@click.option(
+    "--target-rate",
+    type=float,
+    help="Base rate that the business expects in the target, for runs without labels.",
+)
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--no-report", is_flag=True, help="Leave the report page out.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -77,6 +82,7 @@ def command(
     seeds: int,
     jobs: int | None,
     device: str,
+    target_rate: float | None,
     random_state: int,
     no_report: bool,
     quiet: bool,
@@ -97,6 +103,7 @@ def command(
         n_seeds=seeds,
         methods=[name.strip() for name in methods.split(",")] if methods else None,
         device=device,
+        target_rate=target_rate,
         n_jobs=jobs,
         random_state=random_state,
     )
@@ -104,11 +111,11 @@ def command(
     if not as_json:
         if page:
             click.echo(f"\nReport: {page}")
-        new = tables[-1]
+        new, most = tables[-1], max(labels)
         print_next(
             [
                 f"thinfile score {out / 'best'} {new} --out scores.parquet",
-                f"thinfile compare {' '.join(tables)} --label {label} --labels 0,100,{max(labels)} "
+                f"thinfile compare {' '.join(tables)} --label {label} --labels 0,{most // 2},{most} "
                 f"--out {out}-curve" + (f" --domain {domain} --target {target}" if domain else ""),
                 "thinfile methods",
             ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -52,7 +54,14 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit code 0, 2 for bad input, 130 if stopped, 1 for our own faults."""
     given = sys.argv[1:] if arguments is None else arguments
-    try:
-        sys.exit(group.main(given, prog_name="thinfile", standalone_mode=False) or 0)
-    except (Exception, KeyboardInterrupt) as error:
-        sys.exit(report_failure(error, as_json="--json" in given))
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_in_one_line
+        try:
+            code = group.main(given, prog_name="thinfile", standalone_mode=False) or 0
+        except (Exception, KeyboardInterrupt) as error:
+            code = report_failure(error, as_json="--json" in given)
+    sys.exit(code)
+
+
+def _show_in_one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    click.echo(f"thinfile: {' '.join(str(message).split())} ({category.__name__})", err=True)

@@ -6,8 +6,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import numpy.typing as npt
+import polars as pl
+from safetensors.numpy import save as to_bytes
 
 from thinfile._version import __version__
 from thinfile.artifact.atomic import writing
@@ -66,6 +71,21 @@ class RunFolder:
         """Write a JSON file whole or not at all."""
         with writing(self.path / name) as temporary:
             temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False))
+
+    def write_table(self, name: str, table: pl.DataFrame) -> None:
+        """Write a Parquet file whole or not at all."""
+        # Polars' own error for a full disk is no OSError, so the file is written by Python.
+        buffer = BytesIO()
+        table.write_parquet(buffer)
+        self._write_bytes(name, buffer.getvalue())
+
+    def write_arrays(self, name: str, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Write a safetensors file whole or not at all."""
+        self._write_bytes(name, to_bytes(arrays))
+
+    def _write_bytes(self, name: str, content: bytes) -> None:
+        with writing(self.path / name) as temporary:
+            temporary.write_bytes(content)
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the folder.

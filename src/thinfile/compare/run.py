@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from safetensors.numpy import save as to_bytes
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from thinfile.artifact.atomic import writing
+from thinfile import params
 from thinfile.artifact.folder import choose_best, save_version
 from thinfile.compare.advice import worst_actions
 from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
@@ -40,13 +39,15 @@ from thinfile.data.encode import TableEncoder
 from thinfile.density import density_ratio
 from thinfile.errors import DataError, ParameterError
 from thinfile.estimator import UNLABELLED, Estimator
-from thinfile.methods import METHODS, get_method
+from thinfile.methods import METHODS, TARGET_LABELS, get_method
 from thinfile.metrics.calibration import fit_calibration
+from thinfile.params import check_params
 from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
+VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars")
 MAX_DENSITY_ROWS = 20_000
-MAX_OVERLAP_AUC = 0.8
+MAX_OVERLAP_AUC = 0.65
 """AUC of telling the populations apart above which no base rate is estimated without labels."""
 
 
@@ -70,6 +71,9 @@ class Options:
         Decides the test rows.
     curve : bool
         Run the chosen method at a few more budgets to tell what more labels are worth.
+    target_rate : float in (0, 1), optional
+        Base rate of the target as the business expects it, to correct probabilities by at a
+        budget of 0; labels tell it better where there are any.
     overrides : mapping
         Constructor arguments by method name.
     """
@@ -81,6 +85,7 @@ class Options:
     n_jobs: int | None = None
     random_state: int = 0
     curve: bool = True
+    target_rate: float | None = None
     overrides: Mapping[str, Mapping[str, Any]] | None = None
 
     def names(self) -> list[str]:
@@ -135,16 +140,24 @@ def compare(
     return run.through()
 
 
+_RULES = {
+    "n_seeds": params.integer(1),
+    "n_jobs": params.optional(params.integer(1)),
+    "random_state": params.integer(0),
+    "target_rate": params.optional(params.real(0, 1, bounds="()")),
+}
+
+
 class _Run:
     """One comparison on its way from a task to a result."""
 
     def __init__(self, task: Task, folder: RunFolder, options: Options, progress: Progress) -> None:
-        if options.n_seeds < 1:
-            raise ParameterError(f"n_seeds={options.n_seeds} must be a whole number ≥ 1")
+        check_params("compare", vars(options), _RULES)
         choose_device(options.device)
         self.task, self.folder, self.options, self.progress = task, folder, options, progress
         self.budgets = sorted(set(options.labels))
         self.names = options.names()
+        _check_any_runs(self.names, self.budgets)
         self.seeds = list(range(options.n_seeds))
         self.plan = make_plan(task, self.budgets, random_state=options.random_state)
         self.cells: list[Cell] = []
@@ -189,16 +202,19 @@ class _Run:
             "level": LEVEL,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "notes": list(task.notes),
+            "versions": {name: version(name) for name in VERSIONED},
         }
 
     def _fingerprint(self) -> str:
         # Methods, budgets and seeds may be added to a run: cells of the same key stay the same,
         # as long as the test rows do.
-        same = {
+        same: dict[str, Any] = {
             "random_state": self.options.random_state,
             "overrides": self.options.overrides or {},
             "device": self.options.device,
         }
+        if self.options.target_rate is not None:
+            same["target_rate"] = self.options.target_rate
         return fingerprint_of(self.task, self.plan, same)
 
     def _diagnosis(self, budget: int) -> Diagnosis:
@@ -227,10 +243,11 @@ class _Run:
 
     def _settings(self, diagnosis: Diagnosis) -> Settings:
         estimated = diagnosis.base_rate.estimated
-        # Where the populations barely overlap the estimate was measured to be wrong.
-        trusted = estimated is not None and diagnosis.overlap.auc <= MAX_OVERLAP_AUC
+        # Estimates from scores were measured to agree and be wrong where populations differ.
+        trusted = diagnosis.overlap.auc <= MAX_OVERLAP_AUC
         return Settings(
-            target_rate=estimated.estimate if estimated and trusted else None,
+            target_rate=self.options.target_rate
+            or (estimated.estimate if estimated and trusted else None),
             device=self.options.device,
             overrides=self.options.overrides or {},
         )
@@ -323,10 +340,8 @@ class _Run:
 
     def _write(self, result: Result, model: Estimator) -> None:
         folder = self.folder
-        with writing(folder.path / "results.parquet") as temporary:
-            temporary.write_bytes(_parquet(result.cells))
-        with writing(folder.path / "test.safetensors") as temporary:
-            temporary.write_bytes(to_bytes({"y": result.test_y, "rows": self.plan.test}))
+        folder.write_table("results.parquet", result.cells)
+        folder.write_arrays("test.safetensors", {"y": result.test_y, "rows": self.plan.test})
         folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
         folder.write_json("label_curve.json", result.label_curve.to_dicts())
         folder.write_json("diagnosis.json", result.diagnosis)
@@ -347,11 +362,12 @@ class _Run:
         choose_best(version, self.folder.path / "best")
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
-    # Polars' own error for a full disk is no OSError, so the file is written by Python.
-    buffer = BytesIO()
-    table.write_parquet(buffer)
-    return buffer.getvalue()
+def _check_any_runs(names: Sequence[str], budgets: Sequence[int]) -> None:
+    if 0 in budgets and all(TARGET_LABELS in METHODS[name].needs for name in names):
+        raise ParameterError(
+            f"labels=0: {', '.join(names)} cannot be run without labels of the target; "
+            "add a method that can, such as boosted_source"
+        )
 
 
 def _source_weight(task: Task, target: Rows) -> npt.NDArray[np.float64] | None:

@@ -234,7 +234,10 @@ def _holds(text: pl.Series, other: pl.Series) -> bool:
     if own.role not in ("number", "date") or not values.len():
         return True
     values = values.filter(~values.is_in(its.missing)) if its.missing else values
-    parsed = Schema((replace(own, on_fault="missing"),)).parse(values.to_frame(own.name)).frame
+    try:
+        parsed = Schema((replace(own, on_fault="missing"),)).parse(values.to_frame(own.name)).frame
+    except DataError:  # not one value could be read
+        return False
     return not values.len() or parsed[own.name].null_count() <= MAX_LOST * values.len()
 
 
@@ -246,8 +249,10 @@ def _read(text: pl.Series) -> tuple[pl.Series, Column]:
 
 
 def _kind(series: pl.Series) -> str:
-    """What a column holds, in words: the type, and the role where that is text."""
-    return f"text ({_read(series)[1].role})" if series.dtype == pl.String else str(series.dtype)
+    """What a column holds, in a word."""
+    if series.dtype != pl.String:
+        return str(series.dtype)
+    return {"number": "numbers", "date": "dates"}.get(_read(series)[1].role, "words")
 
 
 def _labels(

@@ -278,7 +278,7 @@ def _pair_sums(
         row_sums[one.rows] += kernel.sum(dim=1)
         if one is not other:
             row_sums[other.rows] += kernel.sum(dim=0)
-    return within, row_sums
+    return within * layer.bank.gain, row_sums * layer.bank.gain
 
 
 def _folds(pair: Pair, n_folds: int, seed: int) -> Tensor:

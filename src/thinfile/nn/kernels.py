@@ -52,6 +52,8 @@ class KernelShape:
             factors = [float(base) ** (i - n_kernels // 2) for i in range(n_kernels)]
         weights = kernel_weight if kernel_weight is not None else [1.0] * len(factors)
         ordered = sorted(zip(factors, map(float, weights), strict=True), reverse=True)
+        while ordered[0][1] == 0.0:
+            ordered.pop(0)
         middle = 1.0 if isinstance(width, Sequence) else width
         return cls(
             tuple(factor for factor, _ in ordered), tuple(weight for _, weight in ordered), middle

@@ -27,7 +27,10 @@ BY_DIFFERENCES = "donot_use_mm_for_euclid_dist"
 
 @dataclass(frozen=True)
 class KernelBank:
-    """Gaussian kernels Σ_k weight_k · exp(−‖a−b‖² / width_k), widest first."""
+    """Gaussian kernels Σ_k weight_k · exp(−‖a−b‖² / width_k), widest first.
+
+    The first weight is positive. It is factored out as `gain`, which tiles leave to their caller.
+    """
 
     widths: tuple[float, ...]
     weights: tuple[float, ...]
@@ -36,6 +39,15 @@ class KernelBank:
     def ratios(self) -> tuple[float, ...]:
         """The widest width over each width."""
         return tuple(self.widths[0] / width for width in self.widths)
+
+    @property
+    def gain(self) -> float:
+        return self.weights[0]
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """The weights over the gain."""
+        return tuple(weight / self.gain for weight in self.weights)
 
     @cached_property
     def doubling(self) -> bool:
@@ -101,12 +113,23 @@ class PairWeights:
     def to(self, dtype: torch.dtype) -> PairWeights:
         return replace(self, signed=self.signed.to(dtype))
 
-    def row_sums(self, tile: Tensor, of: Block) -> Tensor:
-        """Σ_j tile_ij · signed_j over the rows j of the block.  # (tile's rows,)"""
+    def add_row_sums(self, sums: Tensor, tile: Tensor, of: Block, scale: float) -> None:
+        """Add scale · Σ_j tile_ij · signed_j over the rows j of the block to sums_i."""
         # Not as a product: the sum is pairwise, and so an order more exact in float32.
         if self.levels is not None:
-            return tile.sum(dim=1).mul_(self.levels[of.is_target])
-        return (tile * self.signed[of.rows]).sum(dim=1)
+            sums.add_(tile.sum(dim=1), alpha=scale * self.levels[of.is_target])
+        else:
+            sums.add_((tile * self.signed[of.rows]).sum(dim=1), alpha=scale)
+
+    def add_total(self, total: Tensor, tile: Tensor, one: Block, other: Block) -> None:
+        """Add Σ_ij weight_ij · tile_ij over both orders of the two blocks."""
+        scale = self.scale(one, other) * (1.0 if one is other else 2.0)
+        if self.levels is not None:
+            level = self.levels[one.is_target] * self.levels[other.is_target]
+            total.add_(tile.sum(), alpha=scale * level)
+        else:
+            rows = (tile * self.signed[other.rows]).sum(dim=1)
+            total.add_(torch.dot(self.signed[one.rows], rows), alpha=scale)
 
     def scale(self, one: Block, other: Block) -> float:
         if one.is_target != other.is_target:
@@ -199,9 +222,9 @@ class TileKernel:
         self._rooms: dict[tuple[int, int], _Room] = {}
 
     def values(self, one: Block, other: Block, *, with_diagonal: bool) -> Tensor:
-        """Product over the layers of their summed kernels.  # (one's rows, other's rows)
+        """Product over the layers of their summed kernels, but for the gains of their banks.
 
-        The next call overwrites it.
+        The next call overwrites it.  # (one's rows, other's rows)
         """
         room = self._room(one, other)
         for i, layer in enumerate(self._layers):
@@ -213,13 +236,12 @@ class TileKernel:
         return room.values[0] if len(self._layers) == 1 else _multiply(room)
 
     def slope(self, i: int, one: Block, other: Block) -> Tensor:
-        """−widest · d value / d ‖a−b‖² of layer i, after `values` of the same tile."""
+        """−widest · d values / d ‖a−b‖² of layer i, after `values` of the same tile."""
         return self._room(one, other).slopes[i]
 
     def _fill_exponent(self, exponent: Tensor, i: int, one: Block, other: Block) -> None:
         if not self._layers[i].direct:
             torch.mm(self._lefts[i][one.index], self._rights[i][other.index], out=exponent)
-            exponent.clamp_(max=0.0)
             return
         rows = self._layers[i].right[:, : self._layers[i].n_features]
         distance = torch.cdist(rows[one.rows], rows[other.rows], compute_mode=BY_DIFFERENCES)
@@ -248,17 +270,16 @@ def tiled_mmd(
     signed = weights.signed
     parts = blocks(n_source, len(signed) - n_source, signed.device)
     tile = TileKernel(layers, parts, with_slope=with_gradient)
-    signs = _cut(signed, parts)
     pulls = [_Pull(layer, weights, parts) for layer in layers if with_gradient]
     value = signed.new_zeros((), dtype=torch.float64)
     for one, other in tile_pairs(parts):
         scale = weights.scale(one, other)
         kernel = tile.values(one, other, with_diagonal=weights.with_diagonal)
-        share = torch.dot(signs[one.index], weights.row_sums(kernel, other))
-        value.add_(share, alpha=scale if one is other else 2.0 * scale)
+        weights.add_total(value, kernel, one, other)
         for i, pull in enumerate(pulls):
             pull.add(tile.slope(i, one, other), one, other, scale)
-    return value, [pull.gradient() for pull in pulls]
+    gain = math.prod(layer.bank.gain for layer in layers)
+    return value.mul_(gain), [pull.gradient(gain) for pull in pulls]
 
 
 class _Pull:
@@ -282,14 +303,14 @@ class _Pull:
         if one is not other:
             self._collect(slope.T, other, one, scale)
 
-    def gradient(self) -> Tensor:
+    def gradient(self, gain: float) -> Tensor:
         totals = self.totals.to(self.unit.dtype)
         self.sums.addcmul_(self.unit, totals[:, None], value=-1.0)
-        return self.sums.mul_(self.weights.signed[:, None] * (4.0 * self.layer.scale))
+        return self.sums.mul_(self.weights.signed[:, None] * (4.0 * gain * self.layer.scale))
 
     def _collect(self, slope: Tensor, into: Block, of: Block, scale: float) -> None:
         self._sums[into.index].addmm_(slope, self._moments[of.index], alpha=scale)
-        self._totals[into.index].add_(self.weights.row_sums(slope, of), alpha=scale)
+        self.weights.add_row_sums(self._totals[into.index], slope, of, scale)
 
 
 def _cut(rows: Tensor, parts: Sequence[Block]) -> list[Tensor]:
@@ -309,25 +330,27 @@ def _multiply(room: _Room) -> Tensor:
 
 
 def _sum_kernels(exponent: Tensor, bank: KernelBank, values: Tensor, slope: Tensor | None) -> None:
-    powers = _squared(exponent, bank) if bank.doubling else _exponentials(exponent, bank)
-    torch.mul(next(powers), bank.weights[0], out=values)
-    if slope is not None:
-        slope.copy_(values)
-    for power, ratio, weight in zip(powers, bank.ratios[1:], bank.weights[1:], strict=True):
-        values.add_(power, alpha=weight)
+    """Fill `values` and `slope` but for the bank's `gain`; the exponent is used up."""
+    torch.exp(exponent, out=values)
+    powers = _squared(values, exponent, bank) if bank.doubling else _exponentials(exponent, bank)
+    before = values
+    for power, ratio, share in zip(powers, bank.ratios[1:], bank.shares[1:], strict=True):
         if slope is not None:
-            slope.add_(power, alpha=weight * ratio)
+            torch.add(before, power, alpha=share * ratio, out=slope)
+            before = slope
+        values.add_(power, alpha=share)
+    if slope is not None and before is values:
+        slope.copy_(values)
 
 
-def _squared(exponent: Tensor, bank: KernelBank) -> Iterator[Tensor]:
-    power = exponent.exp_()
-    yield power
-    for _ in bank.widths[1:]:
-        yield power.mul_(power)
+def _squared(first: Tensor, room: Tensor, bank: KernelBank) -> Iterator[Tensor]:
+    for k in range(1, len(bank.widths)):
+        power = first if k == 1 else room
+        yield torch.mul(power, power, out=room)
 
 
 def _exponentials(exponent: Tensor, bank: KernelBank) -> Iterator[Tensor]:
-    for ratio in bank.ratios:
+    for ratio in bank.ratios[1:]:
         yield torch.exp(exponent * ratio)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from thinfile.report.figures.figure import Figure
 from thinfile.report.figures.populations import (
+    Estimate,
     Named,
-    Rate,
     psi_figure,
     rates_figure,
     shift_figure,
@@ -19,6 +19,9 @@ from thinfile.report.figures.populations import (
 from thinfile.report.subject import Subject, is_number
 from thinfile.report.tables import Table, words
 from thinfile.report.words import count, interval, listing, percent, three
+
+UNTOLD = "no shared ground"
+"""The verdict that a drop cannot be taken apart."""
 
 ACTIONS = {"avoid": "not to be used", "caution": "with caution"}
 
@@ -41,7 +44,7 @@ def diagnosis_part(subject: Subject) -> DiagnosisPart:
     split = _mapping(found, "decomposition")
     figures = [
         _telling(columns),
-        _shift(_mapping(split, "auc")),
+        _shift(split),
         _rates(_mapping(found, "base_rate")),
     ]
     sentences = [
@@ -127,14 +130,14 @@ def _rate_sentences(found: Mapping[str, Any]) -> list[str]:
 
 def _rates(found: Mapping[str, Any]) -> Figure | None:
     estimated = _mapping(found, "estimated")
-    errors = {"em": "EM, without labels", "bbse": "BBSE, without labels"}
-    rates = [Rate("Source", found.get("source_rate"), None, None)]
+    doubt = "" if is_number(estimated.get("estimate")) else " (not relied on)"
+    rates = [Estimate("Source", found.get("source_rate"), None, None)]
     rates += [
-        Rate(title, estimated.get(name), *_log_odds_ends(estimated, name))
-        for name, title in errors.items()
+        Estimate(name.upper() + doubt, estimated.get(name), *_log_odds_ends(estimated, name))
+        for name in ("em", "bbse")
     ]
     observed = [found.get(name) for name in ("observed", "observed_low", "observed_high")]
-    rates.append(Rate("Target's labels", *observed))
+    rates.append(Estimate("Target's labels", *observed))
     return rates_figure([rate for rate in rates if is_number(rate.value)])
 
 
@@ -179,18 +182,21 @@ def _telling(columns: Sequence[Mapping[str, Any]]) -> Figure | None:
 
 def _shift(split: Mapping[str, Any]) -> Figure | None:
     """The fall turned round, so that a loss is drawn to the left."""
+    if split.get("verdict") == UNTOLD:
+        return None
+    measures = _mapping(split, "auc")
     names = {
         "x_shift": "X-shift (other customers)",
         "y_given_x_shift": "Y|X-shift (other outcomes)",
         "drop": "Together",
     }
-    parts = [(title, split.get(key)) for key, title in names.items()]
-    values = [(title, _first(value)) for title, value in parts]
-    known = [(title, -value) for title, value in values if value is not None]
+    parts = [_turned(title, measures.get(key)) for key, title in names.items()]
+    known = [part for part in parts if part is not None]
     return shift_figure(known) if len(known) == len(names) else None
 
 
-def _first(value: Any) -> float | None:
-    if isinstance(value, list | tuple):
-        value = value[0] if value else None
-    return float(value) if is_number(value) else None
+def _turned(title: str, fall: Any) -> Estimate | None:
+    if not isinstance(fall, list | tuple) or len(fall) != 3 or not all(map(is_number, fall)):
+        return None
+    value, low, high = fall
+    return Estimate(title, -value, -high, -low)

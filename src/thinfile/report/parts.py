@@ -234,12 +234,13 @@ def _first_few(findings: Sequence[str]) -> list[str]:
 def _training(subject: Subject) -> Part:
     figures = training_figures(subject)
     words = (
-        "First seed of each network: its losses and the weight λ of the terms that follow a "
-        "schedule, and AUC and KS on rows held back to stop by. Those rows are not test rows."
+        "First seed of each method that learns step by step: its losses, the weight λ of terms "
+        "that follow a schedule, and AUC and KS on rows held back to stop by. No test row is "
+        "among them."
     )
     return Part(
         "training",
-        "How the networks were trained",
+        "How the methods were trained",
         sentences=[words if figures else "No training curves were kept."],
         figures=figures,
     )

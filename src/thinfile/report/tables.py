@@ -10,6 +10,9 @@ from thinfile.report.curves import CalibrationBins
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.words import NOTHING, count, duration, interval, percent, three
 
+MAX_NOTE = 100
+"""Letters of a note that the leaderboard shows; the whole is in results.parquet."""
+
 MEASURES = {"auc": "AUC", "gini": "Gini", "ks": "KS", "ap": "AP"}
 
 
@@ -61,7 +64,7 @@ def _leaderboard_row(subject: Subject, row: Row) -> list[Cell]:
     kind = "baseline" if row["family"] == "baseline" else str(row["family"])
     notes = [kind, *(["chosen"] if row["method"] == subject.choice else [])]
     if row.get("note"):
-        notes.append(str(row["note"]))
+        notes.append(_short(str(row["note"])))
     cpu = row.get("cpu_seconds")
     return [
         words(subject.title(row["method"]), ", ".join(notes)),
@@ -69,6 +72,10 @@ def _leaderboard_row(subject: Subject, row: Row) -> list[Cell]:
         _measure(row, "difference", sign=True),
         number(duration(cpu), cpu),
     ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NOTE else text[:MAX_NOTE].rsplit(" ", 1)[0] + " …"
 
 
 def _measure(row: Row, name: str, *, sign: bool = False) -> Cell:

@@ -19,6 +19,7 @@ from thinfile.training.schedules import dann_ramp
 from thinfile.transfer.pairs import (
     NOTHING_TO_ADAPT,
     chosen_layers,
+    known_rates,
     paired_batches,
     paired_pass,
     prior_weight,
@@ -184,7 +185,7 @@ class DANClassifier(NetworkClassifier):
         return super()._split(data, rng)
 
     def _batches(self, tensors: Tensors, rows: Rows, data: TrainingData) -> Batches:
-        self._rates = self._known_rates(data) if self.match_prior else None
+        self._rates = known_rates(data, self._target_rate(data)) if self.match_prior else None
         # Rows that only choose the weights must not be adapted to either.
         only_hidden = self.target_labels == "validation" and bool(len(data.source))
         hidden = np.flatnonzero(data.is_target & ~data.is_labelled) if only_hidden else None
@@ -192,14 +193,6 @@ class DANClassifier(NetworkClassifier):
         if not len(data.target):
             self.notes_.append(NOTHING_TO_ADAPT)
         return batches
-
-    def _known_rates(self, data: TrainingData) -> tuple[float, float] | None:
-        """Base rates of source and target, where the target's is known."""
-        rate = self._target_rate(data)
-        if rate is None or not len(data.source):
-            return None
-        source_rate = float(data.y[data.source].mean())
-        return (source_rate, rate) if 0 < source_rate < 1 else None
 
     def _terms(self, batch: Any) -> Terms:
         if not isinstance(batch, Pair):

@@ -203,7 +203,7 @@ def run_reference(study: Study, *, random_state: int = 0, **overrides: Any) -> R
     >>> study = Study.split(
     ...     made.source, made.target, made.label, n_source_validation=100, random_state=0
     ... )
-    >>> result = run_reference(study, max_epochs=2, widths=(8,))
+    >>> result = run_reference(study, max_epochs=2, widths=(8,), batch_size=150)
     >>> result.n_checks
     4
     """

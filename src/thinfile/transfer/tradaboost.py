@@ -140,7 +140,7 @@ class TrAdaBoostClassifier(Estimator):
     >>> X = rng.normal(size=(600, 3))
     >>> domain = np.repeat(["old", "new"], [500, 100])
     >>> y = (X[:, 0] + np.where(domain == "new", X[:, 1], -X[:, 1]) > 0).astype(int)
-    >>> model = TrAdaBoostClassifier(target_domain="new", random_state=0)
+    >>> model = TrAdaBoostClassifier(target_domain="new", reweighting_rate=1.0, random_state=0)
     >>> model.fit(X, y, domain=domain).predict([[0.0, 2.0, 0.0], [0.0, -2.0, 0.0]]).tolist()
     [1, 0]
     """

@@ -214,7 +214,9 @@ def _label_chart(titles: list[str], shown: list[Row]) -> Any:
             alt.Tooltip("range:N", title="Interval"),
         ],
     )
-    y = alt.Y("auc:Q", title="AUC", scale=alt.Scale(zero=False), axis=alt.Axis(format=".2f"))
+    y = alt.Y(
+        "auc:Q", title="AUC", scale=alt.Scale(zero=False), axis=alt.Axis(format=".3~f", tickCount=6)
+    )
     low, high = alt.Y("low:Q", scale=alt.Scale(zero=False)), "high:Q"
     return alt.layer(
         base.mark_area(opacity=0.1).encode(y=low, y2=high),

@@ -20,8 +20,8 @@ PSI_BANDS = {"below 0.1": "#56b4e9", "0.1 to 0.25": "#e69f00", "above 0.25": "#d
 Named = Sequence[tuple[str, float]]
 
 
-class Rate(NamedTuple):
-    """An event rate with the ends of its interval, where there is one."""
+class Estimate(NamedTuple):
+    """A figure with the ends of its interval, where there is one."""
 
     name: str
     value: Any
@@ -134,81 +134,70 @@ def _bars(rows: list[Row], title: str) -> Any:
     ).properties(height=alt.Step(STEP))
 
 
-def shift_figure(parts: Named) -> Figure | None:
-    """What a loss of AUC from source to target is made of.
-
-    `parts` are names and AUC differences; the last one is their sum.
-    """
+def shift_figure(parts: Sequence[Estimate]) -> Figure | None:
+    """What a loss of AUC from source to target is made of; the last of `parts` is the sum."""
     if not parts:
         return None
     rows = [
-        {
-            "column": name,
-            "value": value,
-            "text": three(value, sign=True),
-            "sum": k == len(parts) - 1,
-        }
-        for k, (name, value) in enumerate(parts)
+        {**_interval_row(part), "text": three(part.value, sign=True), "sum": k == len(parts) - 1}
+        for k, part in enumerate(parts)
     ]
+    told = listing([f"{part.name} {three(part.value, sign=True)}" for part in parts])
     return Figure(
         "shift",
         "What the difference in AUC is made of",
-        "Difference in AUC from source to target: "
-        + listing([f"{name} {three(value, sign=True)}" for name, value in parts])
-        + ".",
+        f"Difference in AUC from source to target: {told}.",
         _shift_chart(rows),
         "X-shift: customers of another kind, which weighting and alignment can repair. "
-        "Y|X-shift: the same customer turns out differently, which only target labels repair.",
+        "Y|X-shift: the same customer turns out differently, which only target labels repair. "
+        "Line: 95% interval.",
         size="half",
         has_names=True,
     )
 
 
+def _interval_row(part: Estimate) -> Row:
+    low = part.value if part.low is None else part.low
+    high = part.value if part.high is None else part.high
+    # The number stands right of all that is drawn, the zero line included.
+    edge = max(high, 0.0)
+    return {"column": part.name, "value": part.value, "low": low, "high": high, "edge": edge}
+
+
 def _shift_chart(rows: list[Row]) -> Any:
-    ends = [row["value"] for row in rows] + [0.0]
-    room = max(max(ends) - min(ends), 0.01)
-    scale = alt.Scale(domain=[min(ends) - 0.25 * room, max(ends) + 0.25 * room], nice=False)
-    base = alt.Chart(data(rows)).encode(
-        y=_names([row["column"] for row in rows]),
-        x=alt.X("value:Q", title="AUC", scale=scale, axis=alt.Axis(tickCount=4)),
-    )
+    low, high = min([r["low"] for r in rows] + [0.0]), max([r["high"] for r in rows] + [0.0])
+    room = max(high - low, 0.01)
+    scale = alt.Scale(domain=[low - 0.05 * room, high + 0.3 * room], nice=False)
+    base = alt.Chart(data(rows)).encode(y=_names([row["column"] for row in rows]))
+    x = alt.X("value:Q", title="AUC", scale=scale, axis=alt.Axis(tickCount=4))
     colour = alt.condition("datum.sum", alt.value(GREY), alt.value(BASELINE))
     zero = alt.Chart(data([{"at": 0}])).mark_rule(color=INK).encode(x=alt.X("at:Q", scale=scale))
     return alt.layer(
-        base.mark_bar(height=alt.RelativeBandSize(0.66)).encode(color=colour),
-        base.mark_text(align="left", dx=4)
-        .transform_filter("datum.value >= 0")
-        .encode(text="text:N"),
-        base.mark_text(align="right", dx=-4)
-        .transform_filter("datum.value < 0")
-        .encode(text="text:N"),
+        base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(x=x, color=colour),
+        base.mark_rule(color=INK, strokeWidth=1.5).encode(
+            x=alt.X("low:Q", scale=scale), x2="high:Q"
+        ),
         zero,
+        *haloed(base.encode(x=alt.X("edge:Q", scale=scale)), dx=6),
     ).properties(height=alt.Step(34))
 
 
-def rates_figure(rates: Sequence[Rate]) -> Figure | None:
+def rates_figure(rates: Sequence[Estimate]) -> Figure | None:
     """Event rate of the source, and of the target by what can be known of it."""
     if len(rates) < 2:
         return None
     rows = [
-        {
-            "column": rate.name,
-            "value": rate.value,
-            "low": rate.value if rate.low is None else rate.low,
-            "high": rate.value if rate.high is None else rate.high,
-            "text": percent(rate.value),
-            "source": k == 0,
-        }
+        {**_interval_row(rate), "text": percent(rate.value), "source": k == 0}
         for k, rate in enumerate(rates)
     ]
-    words = listing([f"{rate.name} {percent(rate.value)}" for rate in rates])
+    told = listing([f"{rate.name} {percent(rate.value)}" for rate in rates])
     return Figure(
         "rates",
         "Event rates",
-        f"Event rates: {words}.",
+        f"Event rates: {told}.",
         _rates_chart(rows),
-        "Prior shift. The two estimates use no label of the target and are believed where they "
-        "agree; labels go before them. Line: 95% interval.",
+        "Prior shift. EM and BBSE estimate the target's rate without its labels and are relied on "
+        "where they agree; labels go before them. Line: 95% interval.",
         size="half",
         has_names=True,
     )
@@ -219,7 +208,8 @@ def _rates_chart(rows: list[Row]) -> Any:
     scale = alt.Scale(domain=[0, end], nice=False)
     colour = alt.condition("datum.source", alt.value(BASELINE), alt.value(METHOD))
     base = alt.Chart(data(rows)).encode(y=_names([row["column"] for row in rows]), color=colour)
-    axis = alt.Axis(format="~%", tickCount=5)
+    whole = "datum.value > 1 ? '' : datum.label"
+    axis = alt.Axis(format="~%", tickCount=5, labelExpr=whole)
     x = alt.X("low:Q", title="Event rate", scale=scale, axis=axis)
     return alt.layer(
         base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q"),

@@ -12,10 +12,18 @@ from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.words import listing, three
 
 WIDTH, HEIGHT = 250, 95
-NOT_LOSSES = {"epoch", "step", "seconds", "terms", "metrics"}
+PLACES = ("epoch", "round")
+NOT_LOSSES = {*PLACES, "step", "seconds", "terms", "metrics", "stage"}
 MAIN_LOSSES = ("total", "classification")
 MAX_POINTS = 150
-TERM_NAMES = {"mmd": "MMD", "mk_mmd": "MK-MMD", "coral": "CORAL", "auc": "AUC", "ks": "KS"}
+TERM_NAMES = {
+    "mmd": "MMD",
+    "mk_mmd": "MK-MMD",
+    "coral": "CORAL",
+    "l2_sp": "L2-SP",
+    "auc": "AUC",
+    "ks": "KS",
+}
 
 
 def training_figures(subject: Subject) -> list[Figure]:
@@ -50,11 +58,13 @@ def _flat(record: Mapping[str, Any]) -> Row:
 def _figure(title: str, name: str, records: list[Row]) -> Figure:
     keys = list(dict.fromkeys(key for record in records for key in record))
     checks = [key for key in keys if key.startswith("validation_")]
-    weights = [key for key in keys if key.startswith("weight_")]
-    losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights)]
+    weights = [key for key in keys if key.startswith("weight_") or key == "alpha"]
+    rows = [key for key in keys if key.endswith("_rows")]
+    losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights, *rows)]
     panels = [
-        _panel(records, [key for key in losses if key in MAIN_LOSSES], "Loss"),
+        _panel(records, [key for key in MAIN_LOSSES if key in losses], "Loss"),
         _panel(records, [key for key in losses if key not in MAIN_LOSSES], "Other terms"),
+        _panel(records, rows, "Rows"),
         _panel(records, weights, "Weight λ"),
         _panel(records, checks, "Validation"),
     ]
@@ -105,8 +115,7 @@ def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
 
 
 def _place(position: int, record: Row) -> Any:
-    epoch = record.get("epoch")
-    return epoch if is_number(epoch) else position + 1
+    return next((record[key] for key in PLACES if is_number(record.get(key))), position + 1)
 
 
 def _name(key: str) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from thinfile.baselines.forest import RandomForestOnSourceClassifier
     from thinfile.baselines.logistic import LogisticClassifier
     from thinfile.baselines.refit import ScoreRefitClassifier
-    from thinfile.compare.run import compare
     from thinfile.data.encode import TableEncoder
     from thinfile.data.read import read_table
     from thinfile.nn.divergence import mk_mmd
@@ -42,7 +41,6 @@ _HOME = {
     "ScoreRefitClassifier": "baselines.refit",
     "TableEncoder": "data.encode",
     "TrAdaBoostClassifier": "transfer.tradaboost",
-    "compare": "compare.run",
     "load": "artifact.folder",
     "mk_mmd": "nn.divergence",
     "read_table": "data.read",
@@ -63,7 +61,6 @@ __all__ = [
     "TableEncoder",
     "TrAdaBoostClassifier",
     "__version__",
-    "compare",
     "load",
     "mk_mmd",
     "read_table",

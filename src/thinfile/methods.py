@@ -58,8 +58,22 @@ class Method:
         return cls
 
     def build(self, **common: Any) -> Estimator:
-        """An unfitted estimator; `common` goes over the method's own arguments."""
-        return self.estimator_class()(**{**self.params, **common})
+        """An unfitted estimator; `common` goes over the method's own arguments.
+
+        Raises
+        ------
+        ParameterError
+            If the class has no argument of a name.
+        """
+        cls = self.estimator_class()
+        known = cls._get_param_names()
+        unknown = [name for name in common if name not in known]
+        if unknown:
+            raise ParameterError(
+                f"{self.name} has no argument {', '.join(map(repr, unknown))}; it has "
+                + ", ".join(known)
+            )
+        return cls(**{**self.params, **common})
 
 
 def _method(

@@ -120,7 +120,7 @@ def test_numbers_here_and_words_there_in_csv(
     assert not (tmp_path / "run").exists()
 
 
-# Files that are none ------------------------------------------------------------------------------
+# Files that are none --------------------------------------------------------------------
 
 
 def doubled(path: Path) -> None:
@@ -188,7 +188,7 @@ def test_files_that_cannot_be_scored(
     assert sorted(os.listdir(tmp_path)) == before
 
 
-# Wrong words --------------------------------------------------------------------------------------
+# Wrong words ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["words", "json"])
@@ -234,7 +234,7 @@ def test_what_is_needed_is_named(call: Call, files: Path) -> None:
     refused(call("magic"), "No such command 'magic'", as_json=False)
 
 
-# Columns of no use --------------------------------------------------------------------------------
+# Columns of no use ----------------------------------------------------------------------
 
 
 def spoilt(table: pl.DataFrame) -> pl.DataFrame:
@@ -304,7 +304,7 @@ def test_ten_thousand_categories_do_no_harm(
     assert cells["auc"].min() > 0.6
 
 
-# Models -------------------------------------------------------------------------------------------
+# Models ---------------------------------------------------------------------------------
 
 
 def cut(path: Path) -> None:
@@ -371,7 +371,7 @@ def test_a_table_without_the_models_columns(call: Call, model: Path, tmp_path: P
     assert os.listdir(tmp_path) == ["t.csv"]
 
 
-# A full disk ----------------------------------------------------------------------------------------
+# A full disk ----------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -102,20 +102,17 @@ def test_a_corrected_schema_is_used(
     schema = tmp_path / "schema.toml"
     assert call("schema", files / "old.parquet", "--label=bad", "--out", schema).code == 0
     text = schema.read_text()
-    assert "income" in text
-    before, _, after = text.partition('"income"')
-    if not after:
-        before, _, after = text.partition("income")
-    schema.write_text(text.replace(after, after.replace("number", "ignored", 1), 1))
+    assert 'name = "income"\nrole = "number"' in text
+    schema.write_text(
+        text.replace('name = "income"\nrole = "number"', 'name = "income"\nrole = "ignored"')
+    )
     tables = [files / "old.parquet", files / "new.parquet"]
     out = tmp_path / "run"
     answer = call(
         "compare", *tables, "--label=bad", "--labels=40", "--out", out, "--schema", schema, *quick
     )
     assert answer.code == 0
-    manifest = (out / "best" / "manifest.json").read_text()
     assert json.loads((out / "run.json").read_text())["n_features"] == 2
-    assert "region" in manifest
 
 
 @pytest.mark.parametrize("labels", ["x", "1,,2", "-5", "3.5"])

@@ -301,6 +301,7 @@ def test_no_method_at_all_is_told_with_the_reasons(
     ("change", "error", "message"),
     [
         ({"methods": ("boosted_source", "magic")}, ParameterError, "method='magic' must be one of"),
+        ({"overrides": {"magic": {}}}, ParameterError, "method='magic' must be one of"),
         ({"n_seeds": 0}, ParameterError, "n_seeds=0 must be a whole number ≥ 1"),
         ({"labels": (-1,)}, ParameterError, "must be whole numbers ≥ 0"),
         (

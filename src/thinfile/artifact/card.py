@@ -45,7 +45,7 @@ def _what(estimator: Any) -> list[str]:
     shown = [
         f"- `{name}`: {value!r}" for name, value in sorted(arguments.items()) if name != "schema"
     ]
-    event = estimator.classes_[1]
+    event = estimator.classes_.tolist()[1]
     return [*doc[:1], "", f"It gives the probability of the label {event!r}.", "", *shown]
 
 

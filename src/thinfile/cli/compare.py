@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,15 +52,22 @@ class Budgets(click.ParamType[tuple[int, ...]]):
 @domain_option
 @target_option
 @schema_option
-@click.option("--methods", help="Names with commas between; all by default.")
+@click.option(
+    "--methods",
+    callback=lambda ctx, param, value: _names(value),
+    help="Names with commas between; all by default.",
+)
 @click.option(
     "--seeds",
+    "n_seeds",
     type=click.IntRange(1),
     default=3,
     show_default=True,
     help="Repetitions with other labels drawn.",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Processes; one for each core by default.")
+@click.option(
+    "--jobs", "n_jobs", type=click.IntRange(1), help="Processes; one for each core by default."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
 @click.option(
     "--target-rate",
@@ -73,53 +81,43 @@ class Budgets(click.ParamType[tuple[int, ...]]):
 def command(
     tables: tuple[str, ...],
     label: str,
-    labels: tuple[int, ...],
-    out: Path,
     domain: str | None,
     target: str | None,
     schema: Path | None,
-    methods: str | None,
-    seeds: int,
-    jobs: int | None,
-    device: str,
-    target_rate: float | None,
-    random_state: int,
+    out: Path,
     no_report: bool,
     quiet: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Run every method and baseline on the same few labels and say what pays.
 
     TABLES are the old and the new portfolio (Parquet, CSV or anything DuckDB reads), or one file
     with --domain and --target. A run that was killed goes on when called again.
     """
-    if len(tables) > 2:
-        raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
     from thinfile.compare.run import Options
 
     task = read_task(tables, label, domain, target, schema)
-    options = Options(
-        labels=labels,
-        n_seeds=seeds,
-        methods=[name.strip() for name in methods.split(",")] if methods else None,
-        device=device,
-        target_rate=target_rate,
-        n_jobs=jobs,
-        random_state=random_state,
-    )
+    options = Options(**given)
     page = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
-    if not as_json:
-        if page:
-            click.echo(f"\nReport: {page}")
-        new, most = tables[-1], max(labels)
-        print_next(
-            [
-                f"thinfile score {out / 'best'} {new} --out scores.parquet",
-                f"thinfile compare {' '.join(tables)} --label {label} --labels 0,{most // 2},{most} "
-                f"--out {out}-curve" + (f" --domain {domain} --target {target}" if domain else ""),
-                "thinfile methods",
-            ]
-        )
+    if as_json:
+        return
+    if page:
+        click.echo(f"\nReport: {page}")
+    most = max(options.labels)
+    again = f"thinfile compare {' '.join(tables)} --label {label}"
+    again += f" --domain {domain} --target {target}" if domain else ""
+    print_next(
+        [
+            f"thinfile score {out / 'best'} {tables[-1]} --out scores.parquet",
+            f"{again} --labels 0,{most // 2},{most} --out {out}-curve",
+            "thinfile methods",
+        ]
+    )
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
 
 
 def run_and_print(

@@ -54,45 +54,43 @@ def command(
     TABLES are the old and the new portfolio, or one file with --domain and --target. Nothing is
     measured here: `thinfile compare` does that.
     """
-    if len(tables) > 2:
-        raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
+    from thinfile.artifact.fingerprint import fingerprint
     from thinfile.artifact.folder import save_version
     from thinfile.compare.cell import Settings, fit_method
     from thinfile.methods import get_method
 
     chosen = get_method(method)
-    given = {chosen.name: _parse_settings(settings)}
+    given = Settings(overrides={chosen.name: _parse_settings(settings)})
     task = read_task(tables, label, domain, target, schema)
-    labelled = task.target_labelled
-    unlabelled = task.target[task.y[task.target] < 0]
-    model = fit_method(
-        task,
-        Settings(overrides=given),
-        chosen,
-        source=task.source,
-        labels=labelled,
-        unlabelled=unlabelled,
-        seed=random_state,
-    )
-    version = save_version(model, out, reference=task.features[task.target.tolist()])
-    record = {
-        "model": str(version),
-        "method": chosen.name,
-        "n_source": len(task.source),
-        "n_target_labels": len(labelled),
-        "n_target_unlabelled": len(unlabelled),
-        "notes": [*task.notes, *model.notes_],
+    rows = {
+        "source": task.source,
+        "labels": task.target_labelled,
+        "unlabelled": task.target[task.y[task.target] < 0],
     }
+    model = fit_method(task, given, chosen, **rows, seed=random_state)
+    version = save_version(
+        model,
+        out,
+        reference=task.features[task.target.tolist()],
+        fingerprint=fingerprint(task.features, task.y),
+    )
+    notes = [*task.notes, *model.notes_]
+    record: dict[str, Any] = {"model": str(version), "method": chosen.name, "notes": notes}
+    record |= {f"n_{name}": len(positions) for name, positions in rows.items()}
+    _print(record, chosen.title, as_json)
+
+
+def _print(record: dict[str, Any], title: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record))
         return
     click.echo(
-        f"{chosen.title}: {record['n_source']} source rows, {record['n_target_labels']} labels of "
-        f"the target, {record['n_target_unlabelled']} target rows without"
+        f"{title}: {record['n_source']} source rows, {record['n_labels']} labels of the target, "
+        f"{record['n_unlabelled']} target rows without"
     )
-    for note in model.notes_:
+    for note in record["notes"]:
         click.echo(f"  {note}")
-    click.echo(f"Model: {version}")
+    click.echo(f"Model: {record['model']}")
 
 
 def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def read_task(
     from thinfile.data.read import read_table
     from thinfile.schema.model import Schema
 
+    if len(tables) > 2:
+        raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
     given = Schema.load(schema) if schema else None
     if len(tables) == 2:
         if domain or target:
@@ -106,7 +108,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         difference = ""
     else:
         low, high = row["difference_low"], row["difference_high"]
-        difference = f"{row['difference']:+.3f} ({low:+.3f}…{high:+.3f})"
+        difference = f"{row['difference']:+.3f} ({low:+.3f}…{high:+.3f})".replace("-", "−")
     return [
         f"{row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})",
         f"{row['gini']:.3f}",

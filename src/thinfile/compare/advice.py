@@ -152,8 +152,7 @@ def _about_base_rate(base_rate: BaseRate) -> Iterator[Advice]:
         f"the target ({how})"
     )
     reason = f"{rates}: drawing unweighted distributions together is then provably harmful"
-    yield from _each(("dann", "deep_coral"), "avoid", reason)
-    yield Advice("dan", "caution", f"{reason}; leave match_prior on")
+    yield from _each(("dan", "dann", "deep_coral"), "caution", f"{reason}; leave match_prior on")
     reason = f"{rates}: matching the covariance of all rows also matches the mix of classes"
     yield Advice("boosted_coral", "caution", reason)
 

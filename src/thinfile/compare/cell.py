@@ -183,7 +183,7 @@ def build_method(
     arguments = method.estimator_class()._get_param_names()
     if "device" in arguments:
         common["device"] = settings.device
-    return method.build(**common, **settings.overrides.get(method.name, {}))
+    return method.build(**{**common, **settings.overrides.get(method.name, {})})
 
 
 def _measure(

@@ -7,6 +7,7 @@ all, as that is what measurements and the literature show.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -62,6 +63,17 @@ published comparisons (Gardner et al., TableShift, NeurIPS 2023); measured here 
 
 CAUTION = 0.005
 """What a method is marked down by if the diagnosis calls for caution."""
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What each method usually brings, by name, with target labels and without.
+
+    Give your own where you have measured methods on portfolios like the one at hand.
+    """
+
+    labelled: Mapping[str, Prior] = field(default_factory=lambda: LABELLED)
+    unlabelled: Mapping[str, Prior] = field(default_factory=lambda: UNLABELLED)
 
 
 def expected_difference(

@@ -15,11 +15,13 @@ import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from thinfile import params
+from thinfile.artifact.fingerprint import fingerprint
 from thinfile.artifact.folder import choose_best, save_version
 from thinfile.compare.advice import worst_actions
 from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
 from thinfile.compare.choice import Choice
 from thinfile.compare.diagnosis import Diagnosis, diagnose
+from thinfile.compare.expectation import Expectations
 from thinfile.compare.folder import RunFolder, fingerprint_of
 from thinfile.compare.plan import make_plan
 from thinfile.compare.result import (
@@ -76,6 +78,8 @@ class Options:
         budget of 0; labels tell it better where there are any.
     overrides : mapping
         Constructor arguments by method name.
+    expectations : Expectations, optional
+        What each method usually brings, where you know it better than thinfile does.
     """
 
     labels: Sequence[int] = (350,)
@@ -87,6 +91,7 @@ class Options:
     curve: bool = True
     target_rate: float | None = None
     overrides: Mapping[str, Mapping[str, Any]] | None = None
+    expectations: Expectations | None = None
 
     def names(self) -> list[str]:
         """Methods to run, in the registry's order.
@@ -94,8 +99,10 @@ class Options:
         Raises
         ------
         ParameterError
-            If one is unknown.
+            If one is unknown, here or among the overrides.
         """
+        for name in self.overrides or {}:
+            get_method(name)
         wanted = [get_method(name).name for name in (self.methods or METHODS)]
         return [name for name in METHODS if name in wanted]
 
@@ -179,7 +186,9 @@ class _Run:
 
     def _choose(self, budget: int, diagnosis: Diagnosis) -> Choice:
         advice = worst_actions(diagnosis.advice)
-        return choose_method(self.cells, self.task, self.source_weight, advice, budget)
+        return choose_method(
+            self.cells, self.task, self.source_weight, advice, budget, self.options.expectations
+        )
 
     def _describe(self) -> dict[str, Any]:
         task, plan = self.task, self.plan
@@ -358,6 +367,7 @@ class _Run:
             self.folder.path / "models",
             metrics=row,
             reference=self.task.features[self.plan.test.tolist()],
+            fingerprint=fingerprint(self.task.features, self.task.y),
         )
         choose_best(version, self.folder.path / "best")
 

@@ -102,18 +102,12 @@ def build_task(
         If there is no label column, the label has more than two values, a population is empty,
         the source has one class only, or no feature is shared.
     """
-    for name, table in ((source_name, source), (target_name, target)):
-        if label not in table.columns:
-            raise DataError(
-                f"label column {label!r} is not in {name!r}; its columns are {_some(table.columns)}"
-            )
-        if not table.height:
-            raise DataError(f"population {name!r} has no rows")
+    names = (source_name, target_name)
+    for name, table in zip(names, (source, target), strict=True):
+        _check_table(table, name, label)
     notes: list[str] = []
-    shared = _shared_columns(source, target, label, notes, (source_name, target_name))
-    features = _stack(
-        source, target, shared, (source_name, target_name), notes, is_given=schema is not None
-    )
+    shared = _shared_columns(source, target, label, notes, names)
+    features = _stack(source, target, shared, names, notes, is_given=schema is not None)
     y = _labels(source[label], target[label], label, notes)
     _check_classes(y[: source.height], source_name)
     if schema is None:
@@ -138,6 +132,15 @@ def build_task(
         target_name=target_name,
         notes=tuple(notes),
     )
+
+
+def _check_table(table: pl.DataFrame, name: str, label: str) -> None:
+    if label not in table.columns:
+        raise DataError(
+            f"label column {label!r} is not in {name!r}; its columns are {_some(table.columns)}"
+        )
+    if not table.height:
+        raise DataError(f"population {name!r} has no rows")
 
 
 def split_by_domain(

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.compare.cell import Cell
+from thinfile.compare.cell import SELECTION_FOLDS, Cell
 from thinfile.compare.choice import Choice, choose
 from thinfile.compare.evidence import Candidate
+from thinfile.compare.expectation import Expectations
 from thinfile.compare.selection import importance_weighted_validation
 from thinfile.compare.task import Task
 from thinfile.errors import DataError
@@ -34,6 +35,7 @@ def choose_method(
     source_weight: FloatArray | None,
     advice: Mapping[str, str],
     budget: int,
+    expectations: Expectations | None = None,
 ) -> Choice:
     """Choose among the finished cells of one budget by evidence without test rows.
 
@@ -43,6 +45,8 @@ def choose_method(
         Density ratio of each of `task.source`, or None where it could not be estimated.
     advice
         "avoid" or "caution" by method, from the diagnosis.
+    expectations
+        What each method usually brings; those that ship with thinfile by default.
 
     Raises
     ------
@@ -65,9 +69,17 @@ def choose_method(
     has_labels = rows is not None and any(
         c.name == reference and c.cv_scores is not None for c in candidates
     )
+    expected = expectations or Expectations()
     if not has_labels:
-        return choose(candidates, reference=reference)
-    return choose(candidates, reference=reference, y=task.y[rows], rows=rows, n_folds=3)
+        return choose(candidates, reference=reference, prior=expected.unlabelled)
+    return choose(
+        candidates,
+        reference=reference,
+        y=task.y[rows],
+        rows=rows,
+        n_folds=SELECTION_FOLDS,
+        prior=expected.labelled,
+    )
 
 
 def _label_rows(

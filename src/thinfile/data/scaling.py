@@ -13,8 +13,8 @@ from scipy.special import ndtri
 MAX_QUANTILES = 256
 """Most points of a quantile scale."""
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""What is not scaled is kept inside this, as the encoded table is float32."""
+LARGEST = 1e30
+"""What is not scaled is kept inside ± this: the encoded table is float32, and is computed with."""
 
 LIMIT = 5.0
 """Standard scores are clipped to this many deviations."""
@@ -87,5 +87,5 @@ class Scaler:
             mean, deviation, limit = self._standard
             values = np.clip((values - mean) / deviation, -limit, limit)
         else:
-            values = np.clip(values, -FLOAT32_MAX, FLOAT32_MAX)
+            values = np.clip(values, -LARGEST, LARGEST)
         return values if np.isnan(self._fill) else np.where(np.isnan(values), self._fill, values)

@@ -103,7 +103,11 @@ def test_large_parquet_is_read_window_by_window(
         ("t.csv", b"a,b\n1,2\n3,4,5\n", "row 1 has 3 fields, the header has 2"),
         ("t.csv", b"a,b,c\n1,2,3\n4,5", "is cut short: its last line has 2 of 3 fields"),
         ("t.csv", b"\xff\xfea\x00", "is UTF-16: save it as UTF-8"),
-        ("t.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 999, mtime=0)[:-12], "damaged or cut short"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"a,b\n" + b"1,2\n" * 999, mtime=0)[:-12],
+            "damaged or cut short",
+        ),
         ("t.parquet", b"", "is empty: no content"),
         ("t.parquet", b"PAR1 and then nothing", "is no Parquet file, damaged or cut short"),
         ("t.xyz", b"a", "unknown kind of file"),

@@ -10,17 +10,24 @@ forest and logistic regression see the source alone.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import vl_convert
 
 from thinfile.data.synthetic import make_transfer
 from thinfile.methods import METHODS
 from thinfile.metrics.ranking import ks, roc_auc
+from thinfile.report.figures.training import training_figures
+from thinfile.report.subject import Subject
 from thinfile.transfer.reference import TARGET, Reading, ReferenceResult, Study, run_reference
 
 RESULT = Path(__file__).parent / "results" / "dan_reference.md"
+CURVES = RESULT.with_name("dan_reference_curves.svg")
+BATCH_SIZE = 512
 PLAIN = {
     "boosted_source": "boosted trees, source only",
     "forest_source": "random forest, source only",
@@ -87,6 +94,21 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def draw_curves(arguments: argparse.Namespace) -> None:
+    """Losses and validation of one run, as the report draws them for a finished comparison."""
+    study = draw(0, arguments.covariate_shift, arguments.concept_shift)
+    result = run_reference(study, random_state=0)
+    n_steps = math.ceil(len(study.source_y) / BATCH_SIZE)  # in an epoch
+    records = [{**r, "epoch": r["step"] / n_steps} for r in result.history]
+    finished = SimpleNamespace(histories={("dan", 0): records})
+    board = [{"method": "dan", "family": "transfer"}]
+    subject = Subject(finished, 0, "dan", board, [], {"dan": "DAN"})  # type: ignore[arg-type]
+    figure = training_figures(subject)[0]
+    svg = vl_convert.vegalite_to_svg({**figure.still, "background": "white", "padding": 12})
+    CURVES.write_text(svg, encoding="utf-8")
+    print(f"{result}\n{figure.alt}\nwrote {CURVES.name}")
+
+
 def page(results: Results, n_seeds: int, arguments: argparse.Namespace, seconds: float) -> str:
     return f"""# The published DAN study, repeated
 
@@ -105,7 +127,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--covariate-shift", type=float, default=0.5)
     parser.add_argument("--concept-shift", type=float, default=0.3)
+    parser.add_argument("--curves", action="store_true", help="draw the curves of one run")
     arguments = parser.parse_args()
+    if arguments.curves:
+        return draw_curves(arguments)
     began = time.process_time()
     results: Results = {}
     for seed in range(arguments.seeds):

@@ -24,8 +24,9 @@ import polars as pl
 
 import transfers
 from thinfile.compare.expectation import Expectations, Prior
+from thinfile.compare.options import Options
 from thinfile.compare.result import Result
-from thinfile.compare.run import Options, compare
+from thinfile.compare.run import compare
 from thinfile.compare.task import build_task
 from thinfile.methods import METHODS
 from thinfile.training.progress import choose_progress

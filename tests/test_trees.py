@@ -5,6 +5,7 @@ import pytest
 
 from thinfile.data.encode import Encoded
 from thinfile.errors import ArtifactError
+from thinfile.metrics.ranking import roc_auc
 from thinfile.trees import (
     TreeSettings,
     fit_trees,
@@ -39,7 +40,7 @@ def test_the_matrix_is_numbers_then_codes_then_the_rest() -> None:
 def test_settings_reach_the_trees(x: np.ndarray, y: np.ndarray) -> None:
     booster = fit_trees(x, y, categories=range(1, 2), seed=0, settings=TreeSettings(7, 3))
     assert booster.num_trees() == 7
-    assert {tree["num_leaves"] for tree in booster.dump_model()["tree_info"]} == {3}
+    assert max(tree["num_leaves"] for tree in booster.dump_model()["tree_info"]) == 3
     decisions = str(booster.dump_model())
     assert "'decision_type': '=='" in decisions  # the second column is taken as codes
 
@@ -50,7 +51,7 @@ def test_trees_learn_and_repeat(x: np.ndarray, y: np.ndarray) -> None:
         for _ in range(2)
     )
     assert np.array_equal(first, second)
-    assert first[y == 1].mean() > first[y == 0].mean() + 0.1
+    assert roc_auc(y, first) > 0.8
 
 
 def test_only_ratios_of_weights_matter(x: np.ndarray, y: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,3 +104,22 @@ def model(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert stopped.value.code == 0
     (version,) = out.iterdir()
     return version
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., None]:
+    """Checks that an answer is one line on standard error, exit code 2, and no other output."""
+    return _refused
+
+
+def _refused(answer: Answer, message: str, *, as_json: bool) -> None:
+    assert answer.code == 2, answer.err
+    assert answer.out == ""
+    assert answer.err.count("\n") == 1, answer.err
+    if as_json:
+        record = json.loads(answer.err)
+        assert record["exit_code"] == 2
+        assert message in record["error"]
+    else:
+        assert answer.err.startswith("thinfile: ")
+        assert message in answer.err

@@ -5,10 +5,7 @@ One line, exit code 2, and nothing half-written.
 
 from __future__ import annotations
 
-import errno
-import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ import polars as pl
 import pytest
 
 Call = Callable[..., Any]
+Refused = Callable[..., None]
 Portfolio = Callable[..., pl.DataFrame]
 
 
@@ -76,24 +74,16 @@ CASES = [
 FORMATS = {"parquet": pl.DataFrame.write_parquet, "csv": pl.DataFrame.write_csv}
 
 
-def refused(answer: Any, message: str, *, as_json: bool) -> None:
-    """One line on standard error that holds `message`, exit code 2, and no other output."""
-    assert answer.code == 2, answer.err
-    assert answer.out == ""
-    assert answer.err.count("\n") == 1, answer.err
-    if as_json:
-        record = json.loads(answer.err)
-        assert record["exit_code"] == 2
-        assert message in record["error"]
-    else:
-        assert answer.err.startswith("thinfile: ")
-        assert message in answer.err
-
-
 @pytest.mark.parametrize("as_json", [False, True], ids=["words", "json"])
 @pytest.mark.parametrize("bad", CASES, ids=lambda each: each.name)
 def test_tables_that_cannot_be_compared(
-    call: Call, portfolio: Portfolio, quick: list[str], tmp_path: Path, bad: Case, as_json: bool
+    call: Call,
+    portfolio: Portfolio,
+    quick: list[str],
+    tmp_path: Path,
+    bad: Case,
+    as_json: bool,
+    refused: Refused,
 ) -> None:
     old, new = bad.change(portfolio(240), portfolio(260, shift=4, seed=1, n_labels=200))
     tables = [tmp_path / "old.parquet", tmp_path / "new.parquet"]
@@ -109,7 +99,7 @@ def test_tables_that_cannot_be_compared(
 
 
 def test_numbers_here_and_words_there_in_csv(
-    call: Call, portfolio: Portfolio, quick: list[str], tmp_path: Path
+    call: Call, portfolio: Portfolio, quick: list[str], tmp_path: Path, refused: Refused
 ) -> None:
     portfolio(240).write_csv(tmp_path / "old.csv")
     words = portfolio(260, seed=1).with_columns(pl.lit("grown up").alias("age"))
@@ -162,6 +152,7 @@ def test_files_that_cannot_be_read(
     make: Callable[[Path], Any],
     message: str,
     as_json: bool,
+    refused: Refused,
 ) -> None:
     make(tmp_path / name)
     before = sorted(os.listdir(tmp_path))
@@ -180,6 +171,7 @@ def test_files_that_cannot_be_scored(
     name: str,
     make: Callable[[Path], Any],
     message: str,
+    refused: Refused,
 ) -> None:
     make(tmp_path / name)
     before = sorted(os.listdir(tmp_path))
@@ -220,6 +212,7 @@ def test_options_that_cannot_be_met(
     arguments: list[str],
     message: str,
     as_json: bool,
+    refused: Refused,
 ) -> None:
     given = [each if each.startswith("-") else files / each for each in arguments]
     common = ["--label=bad", "--labels=40", "--out", tmp_path / "run", "--quiet", "--no-report"]
@@ -228,7 +221,7 @@ def test_options_that_cannot_be_met(
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_needed_is_named(call: Call, files: Path) -> None:
+def test_what_is_needed_is_named(call: Call, files: Path, refused: Refused) -> None:
     refused(call("compare", files / "old.csv", "--label=bad"), "--out", as_json=False)
     refused(call("compare", "--label=bad", "--out=x"), "TABLES", as_json=False)
     refused(call("magic"), "No such command 'magic'", as_json=False)
@@ -302,115 +295,3 @@ def test_ten_thousand_categories_do_no_harm(
     cells = pl.read_parquet(tmp_path / "run" / "results.parquet")
     assert set(cells["status"]) == {"ok"}
     assert cells["auc"].min() > 0.6
-
-
-# Models ---------------------------------------------------------------------------------
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def newer(path: Path) -> None:
-    record = json.loads(path.read_text())
-    (name,) = [key for key in record if key in ("format", "format_version")]
-    path.write_text(json.dumps({**record, name: 999}))
-
-
-def tampered(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 0xFF
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("as_json", [False, True], ids=["words", "json"])
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("manifest.json", Path.unlink),
-        ("manifest.json", cut),
-        ("manifest.json", newer),
-        ("manifest.json", lambda path: path.write_text("[]")),
-        ("weights.safetensors", Path.unlink),
-        ("weights.safetensors", cut),
-        ("weights.safetensors", tampered),
-    ],
-)
-def test_models_that_are_damaged(
-    call: Call,
-    model: Path,
-    files: Path,
-    tmp_path: Path,
-    name: str,
-    damage: Callable[[Path], Any],
-    as_json: bool,
-) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model, folder)
-    damage(folder / name)
-    out = tmp_path / "s.parquet"
-    answer = call(
-        "score", folder, files / "new.csv", "--out", out, "--quiet", *["--json"] * as_json
-    )
-    refused(answer, "model", as_json=as_json)
-    assert os.listdir(tmp_path) == ["model"]
-
-
-def test_a_model_that_is_none(call: Call, files: Path, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere", files / "old.csv"):
-        answer = call("score", path, files / "new.csv", "--out", tmp_path / "s.parquet", "--quiet")
-        refused(answer, str(path), as_json=False)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_table_without_the_models_columns(call: Call, model: Path, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("income,colour\n1,red\n")
-    answer = call("score", model, tmp_path / "t.csv", "--out", tmp_path / "s.parquet", "--quiet")
-    refused(answer, "'age'", as_json=False)
-    assert "'region'" in answer.err
-    assert os.listdir(tmp_path) == ["t.csv"]
-
-
-# A full disk ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file can be written any more."""
-    real = Path.open
-
-    def open_file(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        if "w" in mode:
-            real(path, mode, *arguments, **named).close()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(path, mode, *arguments, **named)
-
-    monkeypatch.setattr(Path, "open", open_file)
-
-
-@pytest.mark.parametrize("as_json", [False, True], ids=["words", "json"])
-@pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_while_comparing(
-    call: Call, files: Path, quick: list[str], tmp_path: Path, as_json: bool
-) -> None:
-    tables = [files / "old.parquet", files / "new.parquet"]
-    options = ["--label=bad", "--labels=40", "--out", tmp_path / "run", *quick]
-    answer = call("compare", *tables, *options, *["--json"] * as_json)
-    refused(answer, "cannot be written: No space left on device", as_json=as_json)
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_while_saving_a_model(call: Call, files: Path, tmp_path: Path) -> None:
-    tables = [files / "old.parquet", files / "new.parquet"]
-    answer = call("fit", "logistic_pooled", *tables, "--label=bad", "--out", tmp_path / "m")
-    refused(answer, "cannot be written: No space left on device", as_json=False)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_full_disk_while_scoring(
-    call: Call, files: Path, model: Path, tmp_path: Path, full_disk: None
-) -> None:
-    answer = call("score", model, files / "new.csv", "--out", tmp_path / "s.csv", "--quiet")
-    refused(answer, "cannot be written: No space left on device", as_json=False)
-    assert os.listdir(tmp_path) == []

@@ -13,7 +13,7 @@ import pytest
 
 from thinfile.artifact.folder import load
 from thinfile.baselines.boosted import BoostedTreesClassifier
-from thinfile.compare.run import Options
+from thinfile.compare.options import Options
 from thinfile.compare.task import Task
 from thinfile.methods import METHODS
 
@@ -45,7 +45,7 @@ def test_a_fit_in_json(call: Call, files: Path, tmp_path: Path) -> None:
     answer = call("fit", "logistic_source", *one, "--label=bad", "--out", tmp_path / "m", "--json")
     record = json.loads(answer.out)
     assert record["method"] == "logistic_source"
-    assert record["n_target_unlabelled"] == 60
+    assert record["n_unlabelled"] == 60
     assert Path(record["model"]).is_dir()
 
 

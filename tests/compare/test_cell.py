@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import errno
-import json
-import os
 from collections.abc import Callable
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +15,6 @@ from thinfile.baselines.logistic import LogisticClassifier
 from thinfile.compare.cell import Cell, Settings, build_method, fit_method, run_cell
 from thinfile.compare.plan import Plan, make_plan
 from thinfile.compare.task import Task
-from thinfile.errors import ArtifactError
 from thinfile.estimator import Estimator
 from thinfile.methods import METHODS, get_method
 
@@ -35,6 +30,7 @@ LEARNERS = [
     "fine_tune",
 ]
 Overrides = dict[str, dict[str, Any]]
+Same = Callable[[Cell, Cell], bool]
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +59,6 @@ def fit(task: Task, plan: Plan, settings: Settings, method: str, budget: int) ->
         labels=part.labels,
         unlabelled=unlabelled,
         seed=0,
-    )
-
-
-def same(cell: Cell, other: Cell) -> bool:
-    """Whether two cells are the same, bit for bit, but for the time they took."""
-    left, right = (vars(each).copy() for each in (cell, other))
-    for each in (left, right):
-        del each["wall_seconds"], each["cpu_seconds"]
-        each["history"] = [
-            {k: v for k, v in record.items() if k != "seconds"} for record in each["history"]
-        ]
-    return all(
-        np.array_equal(left[k], right[k], equal_nan=True)
-        if isinstance(left[k], np.ndarray)
-        else left[k] == right[k]
-        for k in left
     )
 
 
@@ -128,6 +108,7 @@ def test_hidden_labels_change_no_bit_of_a_cell(
     relabelled: Callable[..., Task],
     method: str,
     budget: int,
+    same: Same,
 ) -> None:
     hidden = hidden_rows(small_task, plan, plan.parts(budget, 1)[0].labels)
     other = relabelled(small_task, hidden, flip=True)
@@ -344,85 +325,9 @@ def test_a_cell_is_computed_on_one_thread(
     assert set(found) == {1}
 
 
-# Files -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cell(small_task: Task, plan: Plan, settings: Settings) -> Cell:
-    return run_cell(small_task, plan, settings, "mlp", 40, 0)
-
-
-def test_a_cell_comes_back_from_its_files(cell: Cell, tmp_path: Path) -> None:
-    cell.save(tmp_path)
-    again = Cell.load(tmp_path, cell.key)
-    assert again is not None
-    assert same(cell, again)
-    assert sorted(os.listdir(tmp_path)) == ["mlp-40-0.json", "mlp-40-0.safetensors"]
-    for each in fields(Cell):
-        assert type(getattr(again, each.name)) is type(getattr(cell, each.name)), each.name
-
-
-@pytest.mark.parametrize("status", ["failed", "not applicable"])
-def test_a_cell_without_scores_comes_back_too(status: str, tmp_path: Path) -> None:
-    cell = Cell("mlp", 0, 1, status, "Gründe")
-    cell.save(tmp_path)
-    again = Cell.load(tmp_path, "mlp-0-1")
-    assert again is not None
-    assert same(again, cell)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def drop_field(path: Path) -> None:
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({k: v for k, v in record.items() if k != "calibration"}))
-
-
-@pytest.mark.parametrize(
-    ("suffix", "damage"),
-    [
-        (".json", Path.unlink),
-        (".json", cut),
-        (".json", drop_field),
-        (".json", lambda path: path.write_bytes(b"")),
-        (".json", lambda path: path.write_text("[]")),
-        (".safetensors", Path.unlink),
-        (".safetensors", cut),
-        (".safetensors", lambda path: path.write_bytes(os.urandom(100))),
-    ],
-)
-def test_half_a_cell_is_none(
-    cell: Cell, tmp_path: Path, suffix: str, damage: Callable[[Path], Any]
+def test_cells_of_equal_input_are_equal(
+    small_task: Task, plan: Plan, settings: Settings, same: Same
 ) -> None:
-    cell.save(tmp_path)
-    damage(tmp_path / f"{cell.key}{suffix}")
-    assert Cell.load(tmp_path, cell.key) is None
-
-
-@pytest.mark.parametrize("refused", ["safetensors", "json"])
-def test_a_full_disk_leaves_no_half_of_a_cell(
-    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
-) -> None:
-    real = Path.write_bytes
-
-    def write(path: Path, content: Any, *arguments: Any, **named: Any) -> int:
-        content = content if isinstance(content, bytes) else content.encode()
-        if refused in path.name:
-            real(path, content[:10])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", write)
-    monkeypatch.setattr(Path, "write_text", write)
-    with pytest.raises(ArtifactError, match=r"cannot be written: No space left on device"):
-        cell.save(tmp_path)
-    assert not [name for name in os.listdir(tmp_path) if refused in name]
-    assert Cell.load(tmp_path, cell.key) is None
-
-
-def test_cells_of_equal_input_are_equal(small_task: Task, plan: Plan, settings: Settings) -> None:
     first, second, other = (
         run_cell(small_task, plan, settings, "mlp", 40, seed) for seed in (0, 0, 1)
     )

@@ -16,9 +16,10 @@ from thinfile.artifact.folder import load
 from thinfile.baselines.logistic import LogisticClassifier
 from thinfile.compare import workers
 from thinfile.compare.cell import Cell, run_cell
+from thinfile.compare.options import Options
 from thinfile.compare.plan import make_plan
 from thinfile.compare.result import Result
-from thinfile.compare.run import Options, compare
+from thinfile.compare.run import compare
 from thinfile.compare.task import Task
 from thinfile.errors import ArtifactError, DataError, ParameterError
 
@@ -119,22 +120,41 @@ def test_one_method_per_budget_is_chosen(finished: tuple[Path, Result]) -> None:
     assert set(result.label_curve["budget"]) >= {10, 20, 40}
 
 
-def test_test_labels_do_not_change_the_choice(
+def test_hidden_labels_do_not_change_the_choice_nor_its_model(
     finished: tuple[Path, Result],
     small_task: Task,
     options: MakeOptions,
     relabelled: Callable[..., Task],
     tmp_path: Path,
 ) -> None:
-    result = finished[1]
-    other = relabelled(small_task, make_plan(small_task, [0, 40]).test)
+    """Labels of test rows, and of rows that no seed has drawn, are dealt out anew."""
+    folder, result = finished
+    plan = make_plan(small_task, [0, 40])
+    drawn = np.concatenate([plan.parts(40, seed)[0].labels for seed in (0, 1)])
+    other = relabelled(small_task, np.setdiff1d(small_task.target_labelled, drawn))
     again = compare(other, tmp_path / "run", options())
     assert again.verdict["choice"] == result.verdict["choice"]
     assert again.verdict["choices"] == result.verdict["choices"]
     assert again.diagnosis == result.diagnosis
     for key, scores in result.test_scores.items():
         assert np.array_equal(scores, again.test_scores[key])
+    for name in ("weights.safetensors", "trees.txt"):
+        saved = [each / "best" / name for each in (folder, tmp_path / "run")]
+        assert saved[0].exists() == saved[1].exists()
+        assert not saved[0].exists() or saved[0].read_bytes() == saved[1].read_bytes()
     assert not again.leaderboard["auc"].equals(result.leaderboard["auc"])
+
+
+def test_a_base_rate_that_is_expected_is_met_without_labels(
+    small_task: Task, options: MakeOptions, tmp_path: Path
+) -> None:
+    common = {"methods": ("boosted_source",), "n_seeds": 1, "target_rate": 0.1}
+    result = compare(small_task, tmp_path / "run", options(labels=(0, 40), **common))
+    without, with_labels = (result.test_scores["boosted_source", b].mean() for b in (0, 40))
+    assert without == pytest.approx(0.1, abs=0.03)
+    assert with_labels > 0.3  # labels tell it better
+    with pytest.raises(DataError, match="holds another comparison"):
+        compare(small_task, tmp_path / "run", options(**(common | {"target_rate": 0.2})))
 
 
 def test_few_labels_are_cross_validated(
@@ -302,6 +322,7 @@ def test_no_method_at_all_is_told_with_the_reasons(
     [
         ({"methods": ("boosted_source", "magic")}, ParameterError, "method='magic' must be one of"),
         ({"overrides": {"magic": {}}}, ParameterError, "method='magic' must be one of"),
+        ({"target_rate": 1.5}, ParameterError, r"target_rate=1.5 must be .* in \(0, 1\)"),
         ({"n_seeds": 0}, ParameterError, "n_seeds=0 must be a whole number ≥ 1"),
         ({"labels": (-1,)}, ParameterError, "must be whole numbers ≥ 0"),
         (

@@ -95,7 +95,7 @@ def command(
     TABLES are the old and the new portfolio (Parquet, CSV or anything DuckDB reads), or one file
     with --domain and --target. A run that was killed goes on when called again.
     """
-    from thinfile.compare.run import Options
+    from thinfile.compare.options import Options
 
     task = read_task(tables, label, domain, target, schema)
     options = Options(**given)
@@ -124,7 +124,8 @@ def run_and_print(
     task: object, out: Path, options: object, *, quiet: bool, as_json: bool, report: bool
 ) -> Path | None:
     """Compare, write the page, print; the path of the page."""
-    from thinfile.compare.run import Options, compare
+    from thinfile.compare.options import Options
+    from thinfile.compare.run import compare
     from thinfile.compare.task import Task
     from thinfile.training.progress import choose_progress
 

@@ -30,7 +30,7 @@ def command(
 
     The old portfolio holds loans to existing businesses, the new one loans to new businesses.
     """
-    from thinfile.compare.run import Options
+    from thinfile.compare.options import Options
     from thinfile.compare.task import build_task
     from thinfile.data.datasets import (
         DEMO_LABEL,

@@ -29,6 +29,8 @@ FloatArray = npt.NDArray[np.float64]
 SELECTION_FOLDS = 3
 MIN_RECALIBRATION_EVENTS = 5
 """Events in out-of-fold scores below which they do not recalibrate the final model."""
+MAX_UNLABELLED = 500
+"""Unlabelled target rows whose scores are kept as evidence."""
 MAX_SAMPLE = 2000
 """Held-out source rows whose scores are kept for pictures."""
 
@@ -64,6 +66,8 @@ class Cell:
         Labelled target rows and their out-of-fold probabilities.
     source_rows, source_scores : ndarray
         Source rows held out of training, and their probabilities.
+    unlabelled_scores : ndarray
+        Probabilities of some of the target's unlabelled rows.
     history : list of dict
         Of the final fit.
     """
@@ -83,8 +87,16 @@ class Cell:
     label_scores: FloatArray = field(default_factory=lambda: np.empty(0))
     source_rows: Rows = field(default_factory=lambda: np.empty(0, np.intp))
     source_scores: FloatArray = field(default_factory=lambda: np.empty(0))
+    unlabelled_scores: FloatArray = field(default_factory=lambda: np.empty(0))
 
-    _ARRAYS = ("scores", "label_rows", "label_scores", "source_rows", "source_scores")
+    _ARRAYS = (
+        "scores",
+        "label_rows",
+        "label_scores",
+        "source_rows",
+        "source_scores",
+        "unlabelled_scores",
+    )
 
     @property
     def key(self) -> str:
@@ -203,6 +215,7 @@ def _measure(
         scores[np.searchsorted(plan.test, part.test)] = _score(model, task, part.test)
         found |= inner
         found |= {
+            "unlabelled_scores": _score(model, task, _unlabelled(plan, part)[:MAX_UNLABELLED]),
             "history": model.history_,
             "notes": model.notes_,
             "calibration": (model.calibration_.slope, model.calibration_.intercept),
@@ -280,4 +293,6 @@ def _recalibrate(model: Estimator, y: npt.NDArray[np.int8], scores: FloatArray |
 
 
 def _score(model: Estimator, task: Task, rows: Rows) -> FloatArray:
+    if not len(rows):
+        return np.empty(0)
     return np.asarray(model.predict_proba(task.features[rows.tolist()])[:, 1], dtype=np.float64)

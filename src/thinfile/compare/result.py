@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from thinfile.compare.cell import MAX_SAMPLE, Cell, cell_key
 from thinfile.compare.folder import RunFolder
+from thinfile.compare.label_free import MEASURES
 from thinfile.errors import DataError
 from thinfile.methods import METHODS
 from thinfile.metrics.calibration import brier, expected_calibration_error, log_loss
@@ -74,8 +75,15 @@ class Result:
     label_curve: pl.DataFrame
 
 
-def cell_table(cells: Sequence[Cell], test_y: npt.NDArray[np.int8]) -> pl.DataFrame:
-    """Tidy table: one row per cell, metrics of the test rows beside what it cost."""
+def cell_table(
+    cells: Sequence[Cell],
+    test_y: npt.NDArray[np.int8],
+    evidence: Callable[[Cell], Mapping[str, float | None]] | None = None,
+) -> pl.DataFrame:
+    """Tidy table: one row per cell, metrics of the test rows beside what it cost.
+
+    `evidence` gives what can be told of a cell without labels of the target.
+    """
     rows = []
     for cell in cells:
         row: dict[str, Any] = {
@@ -91,8 +99,9 @@ def cell_table(cells: Sequence[Cell], test_y: npt.NDArray[np.int8]) -> pl.DataFr
         is_ok = cell.status == "ok"
         for name, metric in CELL_METRICS.items():
             row[name] = metric(test_y, cell.scores) if is_ok else None
-        rows.append(row)
-    floats = dict.fromkeys(["wall_seconds", "cpu_seconds", *CELL_METRICS], pl.Float64)
+        rows.append(row | dict(evidence(cell) if evidence else {}))
+    measures = MEASURES if evidence else ()
+    floats = dict.fromkeys(["wall_seconds", "cpu_seconds", *CELL_METRICS, *measures], pl.Float64)
     return pl.DataFrame(rows, schema_overrides=floats)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +13,15 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from thinfile import params
 from thinfile.artifact.fingerprint import fingerprint
 from thinfile.artifact.folder import choose_best, save_version
 from thinfile.compare.advice import worst_actions
 from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
 from thinfile.compare.choice import Choice
 from thinfile.compare.diagnosis import Diagnosis, diagnose
-from thinfile.compare.expectation import Expectations
 from thinfile.compare.folder import RunFolder, fingerprint_of
+from thinfile.compare.label_free import label_free_evidence
+from thinfile.compare.options import Options
 from thinfile.compare.plan import make_plan
 from thinfile.compare.result import (
     LEVEL,
@@ -43,7 +42,6 @@ from thinfile.errors import DataError, ParameterError
 from thinfile.estimator import UNLABELLED, Estimator
 from thinfile.methods import METHODS, TARGET_LABELS, get_method
 from thinfile.metrics.calibration import fit_calibration
-from thinfile.params import check_params
 from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
@@ -51,60 +49,6 @@ VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars")
 MAX_DENSITY_ROWS = 20_000
 MAX_OVERLAP_AUC = 0.65
 """AUC of telling the populations apart above which no base rate is estimated without labels."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a comparison is made.
-
-    Parameters
-    ----------
-    labels : sequence of int ≥ 0
-        Label budgets: how many labels of the target a method may see.
-    n_seeds : int ≥ 1
-        Repetitions with other labels drawn and other random numbers.
-    methods : sequence of str, optional
-        Names of the registry; all by default.
-    device : str
-        Of the networks. On small tables a CPU is as fast.
-    n_jobs : int, optional
-        Processes; one for each core by default.
-    random_state : int
-        Decides the test rows.
-    curve : bool
-        Run the chosen method at a few more budgets to tell what more labels are worth.
-    target_rate : float in (0, 1), optional
-        Base rate of the target as the business expects it, to correct probabilities by at a
-        budget of 0; labels tell it better where there are any.
-    overrides : mapping
-        Constructor arguments by method name.
-    expectations : Expectations, optional
-        What each method usually brings, where you know it better than thinfile does.
-    """
-
-    labels: Sequence[int] = (350,)
-    n_seeds: int = 3
-    methods: Sequence[str] | None = None
-    device: str = "cpu"
-    n_jobs: int | None = None
-    random_state: int = 0
-    curve: bool = True
-    target_rate: float | None = None
-    overrides: Mapping[str, Mapping[str, Any]] | None = None
-    expectations: Expectations | None = None
-
-    def names(self) -> list[str]:
-        """Methods to run, in the registry's order.
-
-        Raises
-        ------
-        ParameterError
-            If one is unknown, here or among the overrides.
-        """
-        for name in self.overrides or {}:
-            get_method(name)
-        wanted = [get_method(name).name for name in (self.methods or METHODS)]
-        return [name for name in METHODS if name in wanted]
 
 
 def compare(
@@ -147,19 +91,11 @@ def compare(
     return run.through()
 
 
-_RULES = {
-    "n_seeds": params.integer(1),
-    "n_jobs": params.optional(params.integer(1)),
-    "random_state": params.integer(0),
-    "target_rate": params.optional(params.real(0, 1, bounds="()")),
-}
-
-
 class _Run:
     """One comparison on its way from a task to a result."""
 
     def __init__(self, task: Task, folder: RunFolder, options: Options, progress: Progress) -> None:
-        check_params("compare", vars(options), _RULES)
+        options.check()
         choose_device(options.device)
         self.task, self.folder, self.options, self.progress = task, folder, options, progress
         self.budgets = sorted(set(options.labels))
@@ -305,7 +241,11 @@ class _Run:
     def _result(self, diagnosis: Diagnosis, choices: Mapping[int, Choice]) -> Result:
         test_y = self.task.y[self.plan.test]
         self.cells.sort(key=lambda c: (c.budget, list(METHODS).index(c.method), c.seed))
-        table = cell_table(self.cells, test_y)
+        table = cell_table(
+            self.cells,
+            test_y,
+            lambda cell: label_free_evidence(cell, self.task, self.source_weight),
+        )
         scores = score_matrix(self.cells, len(test_y), self.seeds)
         board = leaderboard(table, test_y, scores, random_state=self.options.random_state)
         curve = label_curve(board)

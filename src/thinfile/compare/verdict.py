@@ -17,7 +17,7 @@ from thinfile.compare.cell import SELECTION_FOLDS, Cell
 from thinfile.compare.choice import Choice, choose
 from thinfile.compare.evidence import Candidate
 from thinfile.compare.expectation import Expectations
-from thinfile.compare.selection import importance_weighted_validation
+from thinfile.compare.label_free import label_free_evidence, mean_of
 from thinfile.compare.task import Task
 from thinfile.errors import DataError
 from thinfile.methods import METHODS
@@ -112,25 +112,19 @@ def _candidate(
             if cell is not None and len(cell.label_scores) == rows.shape[1]:
                 scores[place] = cell.label_scores
         scores = scores if np.isfinite(scores).any() else None
-    weighted = [
-        importance_weighted_validation(
-            task.y[cell.source_rows],
-            cell.source_scores,
-            source_weight[np.searchsorted(task.source, cell.source_rows)],
-        )
+    found = [
+        label_free_evidence(cell, task, source_weight)
         for seed in seeds
-        if source_weight is not None
-        and (cell := by_key.get((name, seed))) is not None
-        and len(cell.source_rows)
+        if (cell := by_key.get((name, seed))) is not None
     ]
     return Candidate(
         name=name,
         family=METHODS[name].family,
         cost_rank=list(METHODS).index(name),
         cv_scores=scores,
-        iw_auc=_mean([w.auc for w in weighted]),
-        iw_log_loss=_mean([w.log_loss for w in weighted]),
-        effective_rows=_mean([w.effective_rows for w in weighted]),
+        iw_auc=mean_of([f["iw_auc"] for f in found]),
+        iw_log_loss=mean_of([f["iw_log_loss"] for f in found]),
+        effective_rows=mean_of([f["iw_effective_rows"] for f in found]),
         advice=advice.get(name),
     )
 
@@ -294,7 +288,3 @@ def _warnings(diagnosis: Mapping[str, Any]) -> list[str]:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None

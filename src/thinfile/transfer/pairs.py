@@ -53,18 +53,30 @@ class PairedPass:
 def paired_pass(network: TableNetwork, pair: Pair) -> PairedPass:
     """Hidden layers of the source's and the target's rows, and the logits of the labelled."""
     labelled, target = pair
-    n_labelled = len(labelled["y"])
     layers = network.hidden(
         torch.cat([labelled["numbers"], target["numbers"]]),
         torch.cat([labelled["codes"], target["codes"]]),
     )
-    is_source = ~labelled["is_target"]
+    n_rows = [len(labelled["y"]), len(target["numbers"])]
+    # Split rather than sliced: the gradient then comes back as one joining, without zero rows.
+    halves = [torch.split(layer, n_rows) for layer in layers]
+    source = _source_rows(labelled["is_target"])
     return PairedPass(
-        logit=network.logit(layers[-1][:n_labelled]),
-        source_layers=[layer[:n_labelled][is_source] for layer in layers],
-        target_layers=[layer[n_labelled:] for layer in layers],
-        source_y=labelled["y"][is_source],
+        logit=network.logit(halves[-1][0]),
+        source_layers=[_take(layer, source) for layer, _ in halves],
+        target_layers=[layer for _, layer in halves],
+        source_y=_take(labelled["y"], source),
     )
+
+
+def _source_rows(is_target: torch.Tensor) -> torch.Tensor | None:
+    """Positions of the source's rows; None where all rows are, which spares a copy."""
+    rows = (~is_target).nonzero().squeeze(1)
+    return None if len(rows) == len(is_target) else rows
+
+
+def _take(values: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+    return values if rows is None else values.index_select(0, rows)
 
 
 def chosen_layers(layers: list[torch.Tensor], which: str) -> list[torch.Tensor]:

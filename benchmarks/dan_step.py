@@ -420,9 +420,8 @@ medians of {n_rounds} interleaved rounds ({n_slow} of the slow peers); {machine}
 
 {table(["what", "measured", "bar", ""], [_bar_row(times, bar) for bar in BARS])}
 
-The first line is what adapting costs. A step that never reads the target has half the products of
-any method that does: to pass the target's rows through the network is {passing:.2f}× of it before
-any MMD, so the second line could not be kept by a free one either, or only just.
+The first line is what adapting costs. A step that never reads the target is no measure of the MMD:
+with the target's rows passed through the network too, it is {passing:.2f}× as long before any MMD.
 
 {table(["step", "CPU ms", "times DAN", "times source's rows alone"], steps)}
 """

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -71,6 +71,7 @@ def test_a_correction_moves_all_log_odds_alike() -> None:
     np.testing.assert_allclose(shift, corrected.calibration_.intercept, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(
     first=st.tuples(st.floats(0.1, 3), st.floats(-3, 3)),
     second=st.tuples(st.floats(0.1, 3), st.floats(-3, 3)),
@@ -185,6 +186,7 @@ def test_rows_of_the_training_data_have_their_place() -> None:
     assert found.target_labelled.tolist() == [4, 5]
 
 
+@settings(deadline=None)
 @given(n_source=st.integers(1, 300), n_target=st.integers(1, 300))
 def test_automatic_weights_are_the_geometric_mean(n_source: int, n_target: int) -> None:
     weight = target_row_weight(data(n_source, n_target), "auto")

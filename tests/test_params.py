@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinfile import params
@@ -62,6 +62,7 @@ def test_a_rule_and_its_words(rule: Rule, kept: list[Any], broken: list[Any], te
     assert sentence.startswith(text)
 
 
+@settings(deadline=None)
 @given(
     value=st.integers(-20, 20),
     low=st.integers(-10, 10),

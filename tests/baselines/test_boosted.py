@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinfile.baselines.boosted import BoostedTreesClassifier, coral_align
@@ -120,6 +120,7 @@ def correlated(n: int, width: int, seed: int) -> np.ndarray:
     return (rng.normal(size=(n, width)) @ mix + rng.normal(size=width)).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(width=st.integers(1, 6), seed=st.integers(0, 1000))
 def test_coral_gives_the_targets_mean_and_covariance(width: int, seed: int) -> None:
     source, target = correlated(300, width, seed), correlated(200, width, seed + 1)

@@ -93,6 +93,7 @@ def test_a_fold_gives_what_it_has_where_the_budget_is_larger(few_labels: Task) -
     assert len(make_plan(few_labels, [40]).all_labels(40, 0)) == 40
 
 
+@settings(deadline=None)
 @given(y=st.lists(st.integers(0, 1), min_size=12, max_size=80), seed=st.integers(0, 50))
 def test_folds_hold_both_classes_alike(y: list[int], seed: int) -> None:
     labels = np.array([0] * 5 + [1] * 5 + y, dtype=np.int8)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinfile.compare.task import Task, build_task, split_by_domain
@@ -60,6 +60,7 @@ def test_labels_are_read_alike_however_they_are_written(column: list[Any]) -> No
     assert labels_of(build_task(OLD, new(column), label="bad")) == [1, -1, 0, -1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([1, 0, -1]), min_size=1, max_size=30))
 def test_a_label_survives_a_csv_of_floats(values: list[int]) -> None:
     texts = ["" if value < 0 else f"{value}.0" for value in values]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from thinfile.artifact.atomic import writing
 from thinfile.compare.plan import Part, Plan, fold_of

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from thinfile.artifact.fingerprint import fingerprint
 from thinfile.artifact.folder import choose_best, save_version
@@ -206,7 +206,8 @@ class _Run:
         waiting = []
         for key in keys:
             cell = self.folder.finished(cell_key(*key))
-            if cell is None:
+            if cell is None or cell.status == "failed":
+                # What failed may have been mended since: a package, memory.
                 waiting.append(key)
             else:
                 self.cells.append(cell)

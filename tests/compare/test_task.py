@@ -222,3 +222,14 @@ def test_ids_stay_in_the_schema_and_out_of_the_features(
     task = build_task(old, target, label="bad")
     assert task.schema["customer"].role == "id"
     assert "customer" not in task.features.columns
+
+
+def test_dates_written_in_another_way_are_one_column() -> None:
+    days = pl.date_range(pl.date(2011, 1, 1), pl.date(2011, 4, 10), eager=True)
+    label = pl.Series("bad", [0, 1] * 50)
+    old = pl.DataFrame({"day": days.dt.strftime("%Y-%m-%d"), "bad": label})
+    new = pl.DataFrame({"day": days.dt.strftime("%Y/%m/%d"), "bad": label})
+    task = build_task(old, new, label="bad")
+    parsed = task.schema.parse(task.features)
+    assert parsed.frame["day"].null_count() == 0
+    assert parsed.frame["day"].dtype == pl.Datetime("us")

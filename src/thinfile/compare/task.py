@@ -234,7 +234,8 @@ def _holds(text: pl.Series, other: pl.Series) -> bool:
     """Whether `other` can be read as what `text` is, if that is numbers or dates."""
     own = _read(text)[1]
     values, its = _read(other)
-    if own.role not in ("number", "date") or not values.len():
+    # Written in another way is still of the same kind: the schema of both together reads it.
+    if own.role not in ("number", "date") or its.role == own.role or not values.len():
         return True
     values = values.filter(~values.is_in(its.missing)) if its.missing else values
     try:

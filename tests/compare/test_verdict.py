@@ -103,13 +103,13 @@ def test_a_network_that_is_better_and_chosen_is_said_to_be() -> None:
     )
     assert "0.040 better (+0.010…+0.070)" in text(found)
     assert "and is the choice." in text(found)
-    assert "Clearly worse than it: Network, pooled." in found["sentences"]
+    assert "Clearly worse than that baseline: Network, pooled." in found["sentences"]
     assert "no method ranked better" in text(found)
 
 
 def test_a_better_network_that_labels_could_not_show() -> None:
     found = verdict(BASELINE, row("dan", 0.74, 0.01, 0.07))
-    assert "; the labels at hand were too few to show it." in text(found)
+    assert "; the evidence at hand was too weak to choose it." in text(found)
     assert (
         "On the test rows, which the choice has not seen, DAN (MK-MMD) ranked best with AUC 0.740: "
         "the choice is 0.040 behind."
@@ -117,7 +117,9 @@ def test_a_better_network_that_labels_could_not_show() -> None:
 
 
 def test_a_draw_is_not_recommended() -> None:
-    assert "and is not recommended" in text(verdict(BASELINE, row("dan", 0.71, -0.01, 0.03)))
+    found = text(verdict(BASELINE, row("dan", 0.71, -0.01, 0.03)))
+    assert "cannot be told from the best plain baseline" in found
+    assert "; it is not recommended." in found
 
 
 def test_there_is_a_verdict_without_a_baseline() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
+
+from thinfile.cli.tables import json_option
 
 
 @click.command()
@@ -14,9 +17,11 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the page; RUN/report.html by default.",
 )
-def command(run: Path, out: Path | None) -> None:
+@json_option
+def command(run: Path, out: Path | None, as_json: bool) -> None:
     """Write the report page of a finished comparison again."""
     from thinfile.compare.result import load_result
     from thinfile.report.page import write_report
 
-    click.echo(write_report(load_result(run), out or run / "report.html"))
+    page = write_report(load_result(run), out or run / "report.html")
+    click.echo(json.dumps({"report": str(page)}) if as_json else page)

@@ -215,31 +215,31 @@ def _about_deep(chosen: str, rows: Mapping[str, Any]) -> list[str]:
         return []
     reference = next(r for r in rows.values() if r.get("is_reference"))
     best = max(deep, key=lambda r: r["auc"])
-    sentences = [
-        f"{best['title']} is {_by(best)} than the best plain baseline ({reference['title']}, "
-        f"{reference['auc']:.3f}){_recommended(best, chosen)}."
-    ]
+    sentences = [_beside(best, reference, chosen)]
     worse = [r["title"] for r in deep if r["difference_high"] < 0 and r is not best]
     if best["difference_high"] < 0:
         sentences.append("None of the deep or transfer methods pays here.")
     elif worse:
-        sentences.append(f"Clearly worse than it: {', '.join(worse)}.")
+        sentences.append(f"Clearly worse than that baseline: {', '.join(worse)}.")
     return sentences
 
 
-def _by(row: Mapping[str, Any]) -> str:
+def _beside(row: Mapping[str, Any], reference: Mapping[str, Any], chosen: str) -> str:
+    """A method that is no plain baseline beside the best one that is, with its interval."""
     low, high = row["difference_low"], row["difference_high"]
+    plain = f"the best plain baseline ({reference['title']}, {reference['auc']:.3f})"
     interval = f"({_signed(low)}…{_signed(high)})"
+    if low <= 0 <= high:
+        found = f"cannot be told from {plain}: {_signed(row['difference'])} {interval}"
+        advice = "it is the choice" if row["method"] == chosen else "it is not recommended"
+        return f"{row['title']} {found}; {advice}."
     word = "better" if row["difference"] > 0 else "worse"
-    return f"{abs(row['difference']):.3f} {word} {interval}"
-
-
-def _recommended(row: Mapping[str, Any], chosen: str) -> str:
+    found = f"is {abs(row['difference']):.3f} {word} {interval} than {plain}"
     if row["method"] == chosen:
-        return " and is the choice"
-    if row["difference_low"] > 0:
-        return "; the labels at hand were too few to show it"
-    return " and is not recommended"
+        return f"{row['title']} {found} and is the choice."
+    if low > 0:
+        return f"{row['title']} {found}; the evidence at hand was too weak to choose it."
+    return f"{row['title']} {found} and is not recommended."
 
 
 def _worth_of_labels(method: str, budget: int, curve: pl.DataFrame) -> list[str]:

@@ -24,12 +24,14 @@ docs: $(STAMP)
 	$(BIN)/python scripts/make_docs.py
 
 # torch comes first and pinned: asked for by another package, an index may answer with gigabytes of
-# CUDA libraries. The CPU build is taken where the index offers one.
+# CUDA libraries. The CPU build is taken where the index offers one; TORCH_INDEX=<address> names
+# another index that does.
 $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "thinfile needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check "torch==$(TORCH)+cpu" -c constraints.txt || \
+	$(BIN)/pip install -q --disable-pip-version-check "torch==$(TORCH)+cpu" -c constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) || \
 		$(BIN)/pip install -q --disable-pip-version-check "torch==$(TORCH)" -c constraints.txt
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $(STAMP)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 
 import pytest
@@ -31,6 +33,15 @@ def test_a_method_is_built_from_its_line(method: Method) -> None:
     arguments = model.get_params()
     assert arguments["random_state"] == 3
     assert {name: arguments[name] for name in method.params} == dict(method.params)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_documented_defaults_are_those_of_the_signature(method: Method) -> None:
+    made = method.estimator_class()
+    signature = inspect.signature(made).parameters
+    documented = re.findall(r"^(\w+) : .*, default (.+)$", inspect.getdoc(made) or "", re.M)
+    for name, value in documented:
+        assert ast.literal_eval(value) == signature[name].default, name
 
 
 def test_names_and_titles_are_unlike() -> None:

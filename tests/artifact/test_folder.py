@@ -360,3 +360,24 @@ def test_without_onnx_a_network_is_saved_and_a_forest_is_not(
     with pytest.raises(MissingPackageError, match=r"thinfile\[onnx\]"):
         save(forest, tmp_path / "forest")
     assert not (tmp_path / "forest").exists()
+
+
+@pytest.mark.parametrize("inner", [".", "models", "deep/models"])
+def test_a_file_in_place_of_the_folder_of_versions_is_refused(
+    inner: str, tmp_path: Path, fitted: Fitted
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    models = tmp_path / "taken" / inner
+    with pytest.raises(ArtifactError, match="taken") as caught:
+        save_version(fitted("logistic_source"), models)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["taken"]
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_a_link_to_nowhere_in_place_of_the_folder_is_refused(
+    tmp_path: Path, fitted: Fitted
+) -> None:
+    (tmp_path / "models").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match="is no folder"):
+        save_version(fitted("logistic_source"), tmp_path / "models")

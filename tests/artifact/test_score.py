@@ -294,3 +294,20 @@ def test_a_fault_is_a_value(fitted: Fitted) -> None:
         second, column="it's", n_rows=0, first_row=13, value="'(a)'"
     )
     assert second.n_rows == 3
+
+
+def test_scores_never_replace_their_source(
+    tmp_path: Path, source: Path, fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, before = fitted("logistic_source"), source.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.parquet").symlink_to(source)
+    for out in (source, Path("rows.parquet"), Path("link.parquet")):
+        with pytest.raises(ParameterError, match="the scores would replace the table"):
+            score_file(model, source, out)
+    faults = tmp_path / "s.csv.faults.csv"
+    pl.read_parquet(source).write_csv(faults)
+    with pytest.raises(ParameterError, match="the faults would replace the table"):
+        score_file(model, str(faults), tmp_path / "s.csv")
+    assert source.read_bytes() == before
+    assert files(tmp_path) == {"rows.parquet", "link.parquet", "s.csv.faults.csv"}

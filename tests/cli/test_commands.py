@@ -72,6 +72,17 @@ def test_a_fit_that_cannot_be_made(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_file_is_no_folder_for_versions(call: Call, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    out.write_text("a file")
+    tables = [files / "old.parquet", files / "new.parquet"]
+    answer = call("fit", "logistic_source", *tables, "--label=bad", "--out", out)
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "is a file" in answer.err
+    assert out.read_text() == "a file"
+
+
 # score ----------------------------------------------------------------------------------
 
 
@@ -138,6 +149,31 @@ def test_a_column_that_is_not_there_has_no_schema(call: Call, files: Path, tmp_p
     assert os.listdir(tmp_path) == []
 
 
+def test_a_schema_that_is_there_is_replaced_on_demand_only(
+    call: Call, files: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "schema.toml"
+    out.write_text("corrected by hand")
+    answer = call("schema", files / "old.csv", "--out", out)
+    assert answer.code == 2
+    assert answer.err == (
+        f"thinfile: --out {out} exists; name another file, or replace it with --force\n"
+    )
+    assert out.read_text() == "corrected by hand"
+    assert call("schema", files / "old.csv", "--out", out, "--force").code == 0
+    assert "[[columns]]" in out.read_text()
+
+
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_a_schema_never_replaces_its_table(call: Call, tmp_path: Path, more: list[str]) -> None:
+    table = tmp_path / "t.json"
+    table.write_text('{"x": 1}\n')
+    answer = call("schema", table, "--out", table, *more)
+    assert answer.code == 2
+    assert answer.err == f"thinfile: --out {table} is the table itself; name another file\n"
+    assert table.read_text() == '{"x": 1}\n'
+
+
 def test_a_schema_of_another_kind_of_file_is_refused(
     call: Call, files: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +215,17 @@ def test_no_run_has_no_report(call: Call, tmp_path: Path) -> None:
         assert answer.code == 2
         assert "it is no finished comparison" in answer.err
     assert os.listdir(tmp_path) == []
+
+
+def test_a_page_does_not_replace_another_kind_of_file(call: Call, tmp_path: Path) -> None:
+    table = tmp_path / "loans.parquet"
+    table.write_bytes(b"rows")
+    answer = call("report", tmp_path, "--out", table)
+    assert answer.code == 2
+    assert answer.err == (
+        f"thinfile: --out {table} exists and is no page: name a file that ends in .html\n"
+    )
+    assert table.read_bytes() == b"rows"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -31,7 +31,9 @@ def test_two_files_are_compared_and_the_answer_printed(
     )
     board = json.loads((out / "leaderboard.json").read_text())
     for row in board:
-        assert f"{row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})" in answer.out
+        for name in ("auc", "gini", "ks", "ap"):
+            assert f"{row[name]:.3f}" in answer.out
+            assert f"{row[f'{name}_low']:.3f}–{row[f'{name}_high']:.3f}" in answer.out
 
 
 def test_json_holds_the_verdict_and_the_leaderboard(

@@ -23,6 +23,8 @@ SETTINGS: dict[str, Any] = {
     "source_rate": 0.10,
     "target_rate": 0.25,
     "mode": "hold-out",
+    "is_rate_corrected": True,
+    "n_target_labelled": 1000,
 }
 CURVE = pl.DataFrame(
     {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinfile.data.csv_file import find_delimiter
-from thinfile.data.read import iter_tables, read_table
+from thinfile.data.read import is_source, iter_tables, read_table
 from thinfile.errors import DataError, ThinfileWarning
 
 FRAME = pl.DataFrame({"name": ["Ann", "Zoë", None], "amount": ["1.5", "-2", "3,000"]})
@@ -152,3 +152,25 @@ def test_fewer_fields_are_missing_values(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1\n2,3\n")
     assert read_table(path).rows() == [("1", None), ("2", "3")]
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?"])
+def test_signs_of_a_pattern_in_a_name_mean_themselves(name: str, tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / f"{name}.parquet")
+    FRAME.write_csv(tmp_path / f"{name}.csv")
+    # What the name would mean as a pattern.
+    FRAME.head(1).write_parquet(tmp_path / "a1.parquet")
+    FRAME.head(1).write_csv(tmp_path / "a1.csv")
+    for ending in ("parquet", "csv"):
+        assert read_table(tmp_path / f"{name}.{ending}").equals(FRAME)
+
+
+def test_the_file_of_a_source_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    (tmp_path / "b.csv").write_text("x\n1\n")
+    for source in ("a.csv", tmp_path / "a.csv", "./a.csv", "duckdb:a.csv?loans"):
+        assert is_source(Path("a.csv"), source)
+        assert not is_source(Path("b.csv"), source)
+        assert not is_source(Path("nowhere.csv"), source)
+    assert not is_source(Path("a.csv"), "sql:SELECT 1" + " " * 5000)

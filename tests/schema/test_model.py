@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import polars as pl
@@ -196,3 +198,20 @@ def test_describe_gives_a_row_per_column() -> None:
         },
     ]
     assert schema.describe(raw.drop("bad"))[1]["missing"] is None
+
+
+@pytest.mark.parametrize("ending", ["json", "toml"])
+def test_a_full_disk_leaves_the_old_file(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"schema.{ending}"
+    path.write_text("corrected by hand")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SchemaError, match="cannot be written: No space left"):
+        SCHEMA.save(path)
+    assert os.listdir(tmp_path) == [path.name]
+    assert path.read_text() == "corrected by hand"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -42,9 +43,9 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     Raises
     ------
     FileExistsError
-        If something is at `folder` already.
+        If something is at `folder` itself already.
     OSError
-        If the disk refuses; nothing is left behind.
+        If a parent is no folder or the disk refuses; nothing is left behind.
     """
     made = _make_parents(folder.parent)
     temporary: str | None = None
@@ -113,7 +114,11 @@ def _move(temporary: Path, folder: Path) -> None:
 def _make_parents(folder: Path) -> list[Path]:
     """Make a folder with its parents; returns those that were not there, deepest first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # What stands in the way is a parent; callers take "exists" to mean the folder itself.
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder") from error
     return missing
 
 

@@ -20,7 +20,7 @@ from thinfile.artifact.faults import ColumnFault, FaultCounter
 from thinfile.artifact.folder import load, load_reference
 from thinfile.artifact.quick import quick
 from thinfile.artifact.reference import Reference
-from thinfile.data.read import iter_tables
+from thinfile.data.read import is_source, iter_tables
 from thinfile.errors import ArtifactError, DataError, ParameterError
 from thinfile.estimator import Estimator
 from thinfile.schema.column import FEATURE_ROLES, ON_FAULT
@@ -119,11 +119,13 @@ def score_file(
     ArtifactError
         If the artifact is damaged or the result cannot be written.
     ParameterError
-        If `out` ends in something else, or `on_fault` is none of the three.
+        If `out` ends in something else, `on_fault` is none of the three, or the scores or faults
+        would replace the source.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     out = Path(out)
     _check_options(out, on_fault, batch_rows)
+    _check_source(source, out)
     if not isinstance(model, Estimator):
         reference = load_reference(model) if reference is None else reference
         model = load(model)
@@ -155,6 +157,18 @@ def _check_options(out: Path, on_fault: str | None, batch_rows: int) -> None:
         raise ParameterError("score_file: " + "; ".join(faults))
     if not out.parent.is_dir():
         raise ParameterError(f"score_file: out={str(out)!r}: there is no folder {out.parent}")
+
+
+def _check_source(source: str | Path, out: Path) -> None:
+    for what, path in (("scores", out), ("faults", _faults_path(out))):
+        if is_source(path, source):
+            raise ParameterError(
+                f"score_file: out={str(out)!r}: the {what} would replace the table {str(source)!r}"
+            )
+
+
+def _faults_path(out: Path) -> Path:
+    return out.with_name(out.name + ".faults.csv")
 
 
 class _Run:
@@ -191,7 +205,7 @@ class _Run:
             _write(chain([first], scored), first.schema, temporary, out)
 
     def write_faults(self, out: Path) -> str | None:
-        path = out.with_name(out.name + ".faults.csv")
+        path = _faults_path(out)
         if not self.faults.faults():
             # Faults of an earlier run are not those of this one.
             with suppress(OSError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +106,19 @@ def command(
         return
     if page:
         click.echo(f"\nReport: {page}")
-    most = max(options.labels)
-    again = f"thinfile compare {' '.join(tables)} --label {label}"
-    again += f" --domain {domain} --target {target}" if domain else ""
-    print_next(
-        [
-            f"thinfile score {out / 'best'} {tables[-1]} --out scores.parquet",
-            f"{again} --labels 0,{most // 2},{most} --out {out}-curve",
-            "thinfile methods",
-        ]
-    )
+    score = ["thinfile", "score", str(out / "best"), tables[-1], "--out", "scores.parquet"]
+    print_next([shlex.join(score), shlex.join(_curve(tables, out, options.labels))])
+
+
+def _curve(tables: tuple[str, ...], out: Path, labels: Sequence[int]) -> list[str]:
+    """The same comparison at several budgets, into a folder of its own."""
+    given = click.get_current_context().params
+    words = ["thinfile", "compare", *tables]
+    for name in ("label", "domain", "target", "schema", "event"):
+        if given.get(name):
+            words += [f"--{name}", str(given[name])]
+    most = max(labels) or 100
+    return [*words, "--labels", f"0,{most // 2},{most}", "--out", f"{out}-curve"]
 
 
 def _names(text: str | None) -> list[str] | None:

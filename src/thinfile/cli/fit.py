@@ -23,7 +23,10 @@ from thinfile.cli.tables import (
 @click.argument("tables", nargs=-1, required=True)
 @label_option
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder of the model's versions."
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the model's versions.",
 )
 @domain_option
 @target_option

@@ -23,5 +23,14 @@ def command(run: Path, out: Path | None, as_json: bool) -> None:
     from thinfile.compare.result import load_result
     from thinfile.report.page import write_report
 
-    page = write_report(load_result(run), out or run / "report.html")
+    target = out or run / "report.html"
+    _check_out(target)
+    page = write_report(load_result(run), target)
     click.echo(json.dumps({"report": str(page)}) if as_json else page)
+
+
+def _check_out(out: Path) -> None:
+    from thinfile.errors import ParameterError
+
+    if out.exists() and out.suffix.lower() not in (".html", ".htm"):
+        raise ParameterError(f"--out {out} exists and is no page: name a file that ends in .html")

@@ -19,15 +19,23 @@ from thinfile.cli.tables import json_option
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the schema to this file (.toml or .json) for correction.",
 )
+@click.option("--force", is_flag=True, help="Replace the file of --out if it exists.")
 @json_option
 def command(
-    table: str, label: str | None, domain: str | None, out: Path | None, as_json: bool
+    table: str,
+    label: str | None,
+    domain: str | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Look at what was inferred about a table's columns, and save it for correction."""
     from thinfile.data.read import read_table
     from thinfile.errors import DataError
     from thinfile.schema.model import Schema
 
+    if out:
+        _check_out(out, table, force)
     frame = read_table(table)
     for option, column in (("--label", label), ("--domain", domain)):
         if column and column not in frame.columns:
@@ -42,6 +50,16 @@ def command(
     _print(rows)
     if out:
         click.echo(f"Written to {out}. Correct it and give it as --schema {out}.")
+
+
+def _check_out(out: Path, table: str, force: bool) -> None:
+    from thinfile.data.read import is_source
+    from thinfile.errors import DataError
+
+    if is_source(out, table):
+        raise DataError(f"--out {out} is the table itself; name another file")
+    if out.exists() and not force:
+        raise DataError(f"--out {out} exists; name another file, or replace it with --force")
 
 
 def _print(rows: list[dict[str, object]]) -> None:

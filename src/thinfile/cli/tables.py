@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from thinfile.compare.result import Result
     from thinfile.compare.task import Task
 
+MAX_NOTES = 15
+"""Lines about the tables that the terminal shows."""
+
 label_option = click.option("--label", required=True, help="Column with the outcome: 1, 0, empty.")
 domain_option = click.option("--domain", help="Column that names the population, for one file.")
 target_option = click.option("--target", help="Name of the target population, with --domain.")
@@ -67,6 +70,7 @@ def print_result(result: Result, out: Path, *, as_json: bool, page: Path | None)
         }
         click.echo(json.dumps(record, default=str))
         return
+    _print_notes(result.settings["notes"])
     _print_board(result)
     verdict = result.verdict
     click.echo(verdict["headline"])
@@ -81,14 +85,26 @@ def print_next(commands: list[str]) -> None:
         click.echo(f"  {command}")
 
 
+def _print_notes(notes: list[str]) -> None:
+    """What was concluded about the tables, so that nobody finds it out too late."""
+    if notes:
+        click.echo("How the tables were read:")
+    for note in notes[:MAX_NOTES]:
+        click.echo(f"  {note}")
+    if len(notes) > MAX_NOTES:
+        click.echo(f"  and {len(notes) - MAX_NOTES} more, in run.json and on the report page")
+
+
 def _print_board(result: Result) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if Console().is_terminal else 118)
     for budget in result.settings["budgets"]:
         rows = result.leaderboard.filter(result.leaderboard["budget"] == budget).to_dicts()
-        table = Table(title=f"{result.settings['title']}, {budget} labels of the target")
+        title = escape(f"{result.settings['title']}, {budget} labels of the target")
+        table = Table(title=title)
         table.add_column("method")
         for name in ("AUC", "Gini", "KS", "AP", "to best baseline", "CPU s"):
             table.add_column(name, justify="right")
@@ -102,21 +118,18 @@ def _print_board(result: Result) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    figures = [
+        f"{row[name]:.3f}\n{row[f'{name}_low']:.3f}–{row[f'{name}_high']:.3f}"
+        for name in ("auc", "gini", "ks", "ap")
+    ]
     if row.get("is_reference"):
         difference = "best baseline"
     elif row.get("difference") is None:
         difference = ""
     else:
         low, high = row["difference_low"], row["difference_high"]
-        difference = f"{row['difference']:+.3f} ({low:+.3f}…{high:+.3f})".replace("-", "−")
-    return [
-        f"{row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})",
-        f"{row['gini']:.3f}",
-        f"{row['ks']:.3f}",
-        f"{row['ap']:.3f}",
-        difference,
-        f"{row['cpu_seconds']:.1f}",
-    ]
+        difference = f"{row['difference']:+.3f}\n{low:+.3f}…{high:+.3f}".replace("-", "−")
+    return [*figures, difference, f"{row['cpu_seconds']:.1f}"]
 
 
 def _two_names(old: str, new: str) -> tuple[str, str]:

@@ -211,7 +211,9 @@ def _measure(
         if not method.uses_target_labels and len(part.labels):
             # Its labels were not trained on, so the final fit is already out of fold.
             inner["label_scores"] = _score(model, task, part.labels)
-        _recalibrate(model, task.y[part.labels], inner.get("label_scores"))
+        if plan.mode == "hold-out":
+            # With folds the final model is corrected once, by the scores of all of them.
+            _recalibrate(model, task.y[part.labels], inner.get("label_scores"))
         scores[np.searchsorted(plan.test, part.test)] = _score(model, task, part.test)
         found |= inner
         found |= {

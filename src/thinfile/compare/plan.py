@@ -64,6 +64,17 @@ class Plan:
         """The labels that the final model of this budget is fitted on."""
         return self._draw(self.pool, budget, seed)
 
+    def notes(self, budgets: Sequence[int], seeds: Sequence[int]) -> list[str]:
+        """What was done so that the drawn labels hold both classes; empty where nothing was."""
+        if self.mode != "hold-out":
+            return []
+        draws = [
+            draw_labels(self.y, budget, random_state=seed, among=self.pool)
+            for budget in budgets
+            for seed in seeds
+        ]
+        return sorted({draw.note for draw in draws} - {""})
+
     def _draw(self, rows: Rows, budget: int, seed: int) -> Rows:
         n_labels = min(budget, len(rows))
         return draw_labels(self.y, n_labels, random_state=seed, among=rows).rows

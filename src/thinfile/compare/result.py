@@ -229,7 +229,7 @@ def load_result(path: str | Path) -> Result:
     settings = folder.read_json("run.json")
     verdict = folder.read_json("verdict.json")
     try:
-        table = pl.read_parquet(folder.path / "results.parquet")
+        table = pl.read_parquet(folder.path / "results.parquet", glob=False)
         test_y = load_file(folder.path / "test.safetensors")["y"]
     except Exception as error:
         raise DataError(f"{str(path)!r}: results are missing or damaged: {error}") from error

@@ -34,7 +34,7 @@ from thinfile.compare.result import (
     source_samples,
 )
 from thinfile.compare.task import Rows, Task
-from thinfile.compare.verdict import MORE_LABELS, choose_method, write_verdict
+from thinfile.compare.verdict import MORE_LABELS, choose_method, curve_method, write_verdict
 from thinfile.compare.workers import Key, run_cells
 from thinfile.data.encode import TableEncoder
 from thinfile.density import density_ratio
@@ -45,6 +45,8 @@ from thinfile.metrics.calibration import fit_calibration
 from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
+MIN_CURVE_LABELS = 20
+"""Labels below which no more budgets are run for a curve."""
 VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars")
 MAX_DENSITY_ROWS = 20_000
 MAX_OVERLAP_AUC = 0.65
@@ -112,12 +114,13 @@ class _Run:
         # smaller one.
         diagnoses = {budget: self._diagnosis(budget) for budget in self.budgets}
         settings = self._settings(diagnoses[self.budgets[0]])
+        self._is_rate_corrected = self.budgets[-1] > 0 or settings.target_rate is not None
         self._run(settings, self._keys(self.names, self.budgets))
         choices = {budget: self._choose(budget, diagnoses[budget]) for budget in self.budgets}
         self._run_curve(settings, choices)
         result = self._result(diagnoses[self.budgets[-1]], choices)
-        model = self._final_model(settings, choices[self.budgets[-1]])
-        self._write(result, model)
+        self._write(result)
+        self._save_model(result, self._final_model(settings, choices[self.budgets[-1]]))
         return result
 
     def _choose(self, budget: int, diagnosis: Diagnosis) -> Choice:
@@ -146,7 +149,7 @@ class _Run:
             "target_rate": task.rate(task.target_labelled),
             "level": LEVEL,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "notes": list(task.notes),
+            "notes": [*task.notes, *plan.notes(self.budgets, self.seeds)],
             "versions": {name: version(name) for name in VERSIONED},
         }
 
@@ -230,8 +233,8 @@ class _Run:
     def _run_curve(self, settings: Settings, choices: Mapping[int, Choice]) -> None:
         """The choice at half the labels and at some more, where there are as many."""
         budget = max(choices)
-        name = choices[budget].name
-        if not self.options.curve or budget < 20 or not METHODS[name].uses_target_labels:
+        name = curve_method(choices[budget])
+        if not self.options.curve or budget < MIN_CURVE_LABELS or name is None:
             return
         most = len(self.plan.pool) if self.plan.mode == "hold-out" else budget
         more = {budget // 4, budget // 2, budget + MORE_LABELS} - set(self.budgets)
@@ -251,7 +254,7 @@ class _Run:
         board = leaderboard(table, test_y, scores, random_state=self.options.random_state)
         curve = label_curve(board)
         board = _with_choices(board.filter(pl.col("budget").is_in(self.budgets)), choices)
-        described = self._describe()
+        described = self._describe() | {"is_rate_corrected": self._is_rate_corrected}
         info = diagnosis.to_dict()
         return Result(
             settings=described,
@@ -288,7 +291,7 @@ class _Run:
             model.recalibrate(fit_calibration(cell.scores, task.y[plan.test]))
         return model
 
-    def _write(self, result: Result, model: Estimator) -> None:
+    def _write(self, result: Result) -> None:
         folder = self.folder
         folder.write_table("results.parquet", result.cells)
         folder.write_arrays("test.safetensors", {"y": result.test_y, "rows": self.plan.test})
@@ -296,7 +299,6 @@ class _Run:
         folder.write_json("label_curve.json", result.label_curve.to_dicts())
         folder.write_json("diagnosis.json", result.diagnosis)
         folder.write_json("verdict.json", result.verdict)
-        self._save_model(result, model)
 
     def _save_model(self, result: Result, model: Estimator) -> None:
         verdict = result.verdict

@@ -18,6 +18,7 @@ from thinfile.compare.choice import Choice, choose
 from thinfile.compare.evidence import Candidate
 from thinfile.compare.expectation import Expectations
 from thinfile.compare.label_free import label_free_evidence, mean_of
+from thinfile.compare.plan import N_FOLDS
 from thinfile.compare.task import Task
 from thinfile.errors import DataError
 from thinfile.methods import METHODS
@@ -148,31 +149,39 @@ def write_verdict(
     rows = {r["method"]: r for r in board.filter(pl.col("budget") == budget).to_dicts()}
     chosen = rows[choice.name]
     sentences = [_why(choice)]
-    sentences += _against_best(chosen, rows)
+    sentences += _against_best(chosen, rows, settings["mode"])
     sentences += _about_deep(choice.name, rows)
-    sentences += _worth_of_labels(choice.name, budget, curve)
+    sentences += _worth_of_labels(choice, budget, curve)
     sentences += _about_rate(settings, chosen)
     if settings["mode"] == "cross-validation":
-        sentences.append(
-            "Labels were too few for rows set aside: every figure is cross-validated on the same "
-            "labels that the choice was made from, so the chosen method's is slightly too good."
-        )
+        sentences.append(_about_folds(budget))
     return {
         "choice": choice.name,
         "budget": budget,
-        "headline": _headline(chosen, budget),
+        "headline": _headline(chosen, budget, settings),
         "sentences": sentences,
         "warnings": _warnings(diagnosis),
         "choices": {str(b): c.to_dict() for b, c in choices.items()},
     }
 
 
-def _headline(row: Mapping[str, Any], budget: int) -> str:
-    labels = f"{budget} labels" if budget else "no label"
+def _headline(row: Mapping[str, Any], budget: int, settings: Mapping[str, Any]) -> str:
+    labels = f"{budget:,} labels" if budget else "no label"
+    most = settings["n_target_labelled"] * (N_FOLDS - 1) // N_FOLDS
+    if settings["mode"] == "cross-validation" and budget > most:
+        labels = f"{most:,} of the {budget:,} labels in each fit"
     return (
         f"Build on: {row['title']}. AUC {row['auc']:.3f} "
         f"({row['auc_low']:.3f}–{row['auc_high']:.3f}) on the target with {labels}."
     )
+
+
+def _about_folds(budget: int) -> str:
+    text = "Labels were too few for rows set aside: every figure is cross-validated"
+    if budget:
+        text += " on the same labels that the choice was made from, so the chosen method's is "
+        text += "slightly too good"
+    return text + "."
 
 
 def _why(choice: Choice) -> str:
@@ -197,14 +206,17 @@ def _why(choice: Choice) -> str:
     )
 
 
-def _against_best(chosen: Mapping[str, Any], rows: Mapping[str, Any]) -> list[str]:
+def _against_best(chosen: Mapping[str, Any], rows: Mapping[str, Any], mode: str) -> list[str]:
+    where = "On the test rows, which the choice has not seen,"
+    if mode == "cross-validation":
+        where = "On the cross-validated labels"
     best = max(rows.values(), key=lambda r: r["auc"])
     if best["method"] == chosen["method"]:
-        return ["On the test rows, which the choice has not seen, no method ranked better."]
+        return [f"{where} no method ranked better."]
     gap = best["auc"] - chosen["auc"]
     return [
-        f"On the test rows, which the choice has not seen, {best['title']} ranked best with AUC "
-        f"{best['auc']:.3f}: the choice is {gap:.3f} behind."
+        f"{where} {best['title']} ranked best with AUC {best['auc']:.3f}: the choice is {gap:.3f} "
+        "behind."
     ]
 
 
@@ -242,27 +254,36 @@ def _beside(row: Mapping[str, Any], reference: Mapping[str, Any], chosen: str) -
     return f"{row['title']} {found} and is not recommended."
 
 
-def _worth_of_labels(method: str, budget: int, curve: pl.DataFrame) -> list[str]:
-    """What more labels would bring, from the choice's own curve: auc = a − c / √labels."""
+def _worth_of_labels(choice: Choice, budget: int, curve: pl.DataFrame) -> list[str]:
+    """What more labels would bring, from a measured curve: auc = a − c / √labels."""
+    method = curve_method(choice)
+    if method is None or budget == 0:
+        return []
     mine = curve.filter((pl.col("method") == method) & (pl.col("budget") > 0))
-    if mine.height < 2 or budget == 0:
+    if mine.height < 2:
         return []
     labels, auc = mine["budget"].to_numpy().astype(float), mine["auc"].to_numpy()
     slope = -float(np.polyfit(1 / np.sqrt(labels), auc, 1, w=np.sqrt(labels))[0])
     gain = slope * (budget**-0.5 - (budget + MORE_LABELS) ** -0.5)
     measured = ", ".join(f"{b:.0f}: {a:.3f}" for b, a in zip(labels, auc, strict=True))
-    if gain < WORTH_SAYING / 5:
-        worth = f"{MORE_LABELS} more labels would be worth next to nothing"
-    else:
-        worth = f"{MORE_LABELS} more labels would be worth about {_signed(gain)}"
-    return [f"{worth} (AUC by labels, {measured})."]
+    worth = "next to nothing" if gain < WORTH_SAYING / 5 else f"about {_signed(gain)}"
+    who = "" if method == choice.name else f" to {METHODS[method].title}"
+    return [f"{MORE_LABELS} more labels would be worth {worth}{who} (AUC by labels, {measured})."]
+
+
+def curve_method(choice: Choice) -> str | None:
+    """Whose curve tells what labels are worth: the choice's, or that of the best that uses them."""
+    able = [e.name for e in choice.estimates if METHODS[e.name].uses_target_labels]
+    usable = [e.name for e in choice.estimates if e.name in able and not e.excluded]
+    return choice.name if choice.name in able else next(iter(usable), None)
 
 
 def _about_rate(settings: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
     source, target = settings["source_rate"], settings["target_rate"]
+    corrected = "corrected for it and" if settings["is_rate_corrected"] else "not corrected for it:"
     return [
         f"The event is {_times(target, source)} in {settings['target']} ({target:.1%}) as in "
-        f"{settings['source']} ({source:.1%}); probabilities are corrected for it and off by "
+        f"{settings['source']} ({source:.1%}); probabilities are {corrected} off by "
         f"{chosen['calibration_error']:.3f} on average."
     ]
 

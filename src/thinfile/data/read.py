@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,17 @@ def iter_tables(source: str | Path, *, batch_rows: int = BATCH_ROWS) -> Iterator
     return _sliced(_pieces(source, batch_rows), batch_rows)
 
 
+def is_source(path: Path, source: str | Path) -> bool:
+    """Would writing to `path` replace the file that `source` names?
+
+    Files that a query reads (``sql:…``) are not known here.
+    """
+    name = str(source)
+    if name.startswith("duckdb:"):
+        name = name.removeprefix("duckdb:").partition("?")[0]
+    return os.path.exists(path) and os.path.exists(name) and os.path.samefile(path, name)
+
+
 def _sliced(pieces: Iterator[pl.DataFrame], batch_rows: int) -> Iterator[pl.DataFrame]:
     for piece in pieces:
         yield from (piece.slice(at, batch_rows) for at in range(0, piece.height, batch_rows))
@@ -116,7 +128,7 @@ def _iter_parquet(path: Path, n_rows: int) -> Iterator[pl.DataFrame]:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: no content")
     try:
-        lazy = pl.scan_parquet(path)
+        lazy = pl.scan_parquet(path, glob=False)
         total = int(lazy.select(pl.len()).collect().item())
         for start in range(0, total, n_rows):
             yield lazy.slice(start, n_rows).collect()

@@ -74,7 +74,9 @@ def _method_sentences(subject: Subject) -> list[str]:
         else f"Every method is trained once, with the seed {seeds[0]}.",
         f"Intervals hold {100 * level:.0f}% and come from a bootstrap over test rows and seeds. "
         "Differences are paired: both methods on the same rows, labels and seeds.",
-        "The method is chosen without a look at the test rows.",
+        "The method is chosen from the same labels, cross-validated."
+        if settings.get("mode") == "cross-validation"
+        else "The method is chosen without a look at the test rows.",
         "Probabilities are corrected for the target's base rate and calibrated where labels allow.",
     ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +42,24 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def write_file(path: Path, record: Mapping[str, Any], comments: Mapping[str, list[str]]) -> None:
-    """Write a schema; in TOML each column's notes stand above it as comments."""
+    """Write a schema whole or not at all; in TOML each column's notes stand above it."""
     _check_ending(path)
     if path.suffix == ".json":
         text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
     else:
         text = to_toml(record, comments)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
     except OSError as error:
         raise SchemaError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def to_toml(record: Mapping[str, Any], comments: Mapping[str, list[str]]) -> str:

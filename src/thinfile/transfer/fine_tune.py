@@ -52,7 +52,7 @@ class FineTuneClassifier(NetworkClassifier):
     validation_fraction : float, default 0.2
         Share of each population's labels held back to stop its stage. A stage with fewer than 10
         events or non-events held back runs all its epochs on all its labels instead.
-    patience : int, optional, default 8
+    patience : int, optional, default 5
         Checks without a better validation AUC before a stage ends.
     target_weight : "auto" or float
         Without effect, since the populations are trained on one after the other.

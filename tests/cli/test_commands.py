@@ -83,6 +83,28 @@ def test_a_file_is_no_folder_for_versions(call: Call, files: Path, tmp_path: Pat
     assert out.read_text() == "a file"
 
 
+def test_a_fit_needs_no_label_column_in_the_target(call: Call, files: Path, tmp_path: Path) -> None:
+    pl.read_parquet(files / "new.parquet").drop("bad").write_parquet(tmp_path / "blind.parquet")
+    tables = [files / "old.parquet", tmp_path / "blind.parquet"]
+    answer = call("fit", "logistic_source", *tables, "--label=bad", "--out", tmp_path / "m")
+    assert answer.code == 0, answer.err
+    assert "'blind' has no column 'bad': its rows have no label" in answer.out
+
+
+def test_a_fit_is_told_the_event(call: Call, files: Path, tmp_path: Path) -> None:
+    tables = [tmp_path / "old.parquet", tmp_path / "new.parquet"]
+    words = pl.col("bad").replace_strict({0: "sun", 1: "rain"}, default=None)
+    for path in tables:
+        pl.read_parquet(files / path.name).with_columns(words).write_parquet(path)
+    options = ["--label=bad", "--out", tmp_path / "m"]
+    answer = call("fit", "logistic_source", *tables, *options)
+    assert answer.code == 2
+    assert "say which is the event with --event" in answer.err
+    answer = call("fit", "logistic_source", *tables, *options, "--event=sun")
+    assert answer.code == 0, answer.err
+    assert "'sun' is taken as the event" in answer.out
+
+
 # score ----------------------------------------------------------------------------------
 
 

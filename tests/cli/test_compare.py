@@ -147,3 +147,19 @@ def test_names_of_methods_may_have_spaces_between(call: Call, files: Path, tmp_p
         "boosted_source",
         "logistic_source",
     }
+
+
+def test_the_event_is_named_and_stays_in_the_next_command(
+    call: Call, files: Path, quick: list[str], tmp_path: Path
+) -> None:
+    tables = [tmp_path / "old.parquet", tmp_path / "new.parquet"]
+    words = pl.col("bad").replace_strict({0: "blue sky", 1: "rain"}, default=None)
+    for path in tables:
+        pl.read_parquet(files / path.name).with_columns(words).write_parquet(path)
+    options = ["--label=bad", "--labels=40", "--out", tmp_path / "run", *quick]
+    refused = call("compare", *tables, *options)
+    assert refused.code == 2
+    assert "has the values 'blue sky' and 'rain': say which is the event" in refused.err
+    answer = call("compare", *tables, *options, "--event=blue sky")
+    assert answer.code == 0, answer.err
+    assert "--event 'blue sky'" in answer.out

@@ -202,6 +202,13 @@ def test_source_samples_are_of_one_seed_and_bounded() -> None:
 # A result from its folder ----------------------------------------------------------------------
 
 
+def test_brackets_in_the_name_of_a_run_are_no_pattern(
+    finished: tuple[Path, Result], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "run[1]", symlinks=True)
+    assert load_result(folder).cells.equals(load_result(finished[0]).cells)
+
+
 def test_a_result_is_read_back_as_it_was(finished: tuple[Path, Result]) -> None:
     folder, result = finished
     again = load_result(folder)

@@ -70,13 +70,33 @@ def test_a_label_survives_a_csv_of_floats(values: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("none", "event"),
-    [("no", "yes"), ("P I F", "CHGOFF"), ("good", "bad"), ("paid", "default"), ("1", "2")],
+    [
+        ("no", "yes"),
+        ("P I F", "CHGOFF"),
+        ("good", "bad"),
+        ("paid", "default"),
+        ("1", "2"),
+        ("Fully Paid", "Charged Off"),
+        ("Performing", "Non-performing"),
+        ("current", "Late"),
+        ("Active", "churned"),
+        ("9", "10"),
+        ("-5", "0"),
+    ],
 )
 def test_words_as_labels_are_understood_and_said(none: str, event: str) -> None:
     old = OLD.with_columns(pl.Series("bad", [none, event, none, event]))
     task = build_task(old, new([event, None, none]), label="bad")
     assert labels_of(task) == [1, -1, 0]
     assert any(f"{event!r} is taken as the event" in note for note in task.notes)
+
+
+def test_a_target_may_go_without_the_label_where_it_is_not_needed() -> None:
+    task = build_task(OLD, new([1, 0]).drop("bad"), label="bad", label_in_target=False)
+    assert labels_of(task) == [-1, -1]
+    assert "'target' has no column 'bad': its rows have no label" in task.notes
+    with pytest.raises(DataError, match="not in 'source'"):
+        build_task(OLD.drop("bad"), new([1]), label="bad", label_in_target=False)
 
 
 def test_a_target_may_hold_one_class_only() -> None:
@@ -162,6 +182,35 @@ def test_days_and_instants_are_both_dates() -> None:
     assert build_task(old, target, label="bad").schema["opened"].role == "date"
 
 
+@pytest.mark.parametrize(
+    ("zones", "hours"),
+    [
+        (("Europe/Vienna", None), (11, 12)),
+        ((None, "America/New_York"), (12, 17)),
+        (("Europe/Vienna", "America/New_York"), (11, 17)),
+    ],
+)
+def test_time_zones_are_put_on_one_clock(
+    zones: tuple[str | None, str | None], hours: tuple[int, int]
+) -> None:
+    noon = pl.Series("opened", [dt.datetime(2021, 1, 1, 12)], pl.Datetime("ms"))
+    first, second = (noon.dt.replace_time_zone(zone) for zone in zones)
+    old = OLD.with_columns(first.new_from_index(0, 4))
+    task = build_task(old, new([1]).with_columns(second), label="bad")
+    found = task.features["opened"]
+    assert found.dtype == pl.Datetime("us")
+    assert found.dt.hour().to_list() == [hours[0]] * 4 + [hours[1]]
+    a, b = (zone or "none" for zone in zones)
+    note = f"column 'opened' has time zone {a} in 'source' and {b} in 'target': all is taken as UTC"
+    assert note in task.notes
+
+
+def test_days_and_instants_with_a_time_zone_are_both_dates() -> None:
+    old = OLD.with_columns(opened=pl.lit(dt.date(2020, 1, 1)))
+    target = new([1], opened=[dt.datetime(2021, 1, 1, 12, tzinfo=dt.UTC)])
+    assert build_task(old, target, label="bad").features["opened"][4] == dt.datetime(2021, 1, 1, 12)
+
+
 def test_an_empty_column_of_one_file_takes_the_type_of_the_other() -> None:
     old = OLD.with_columns(income=pl.lit(None))
     task = build_task(old, new([1, 0], income=[1.5, 2.5]), label="bad")
@@ -187,15 +236,35 @@ def test_a_schema_decides_what_is_used() -> None:
 
 def test_one_table_is_split_by_its_population() -> None:
     table = pl.DataFrame({"p": ["a", "b", None, "c", "b"], "v": [1, 2, 3, 4, 5]})
-    source, target, name = split_by_domain(table, "p", "b")
+    source, target, name, notes = split_by_domain(table, "p", "b")
     assert source["v"].to_list() == [1, 4]
     assert target["v"].to_list() == [2, 5]
     assert name == "a + c"
     assert source.columns == target.columns == ["v"]
+    assert notes == [
+        "1 rows left out: their population in column 'p' is empty",
+        "2 populations are treated as one source: a, c",
+    ]
+
+
+def test_many_other_populations_have_one_name() -> None:
+    table = pl.DataFrame({"Bank": ["a", "b", "c", "d", "e", " "], "v": range(6)})
+    source, _, name, notes = split_by_domain(table, "Bank", "c")
+    assert source["v"].to_list() == [0, 1, 3, 4]
+    assert name == "all other Bank"
+    assert notes[1] == "4 populations are treated as one source: a, b, d, e"
+
+
+def test_notes_of_the_split_end_in_the_task() -> None:
+    assert build_task(OLD, new([1, 0]), label="bad", notes=["7 rows left out"]).notes[0] == (
+        "7 rows left out"
+    )
 
 
 def test_a_population_may_be_a_number() -> None:
-    source, target, name = split_by_domain(pl.DataFrame({"p": [7, 8], "v": [1, 2]}), "p", "8")
+    table = pl.DataFrame({"p": [7, 8], "v": [1, 2]})
+    source, target, name, notes = split_by_domain(table, "p", "8")
+    assert notes == []
     assert (source["v"].to_list(), target["v"].to_list(), name) == ([1], [2], "7")
 
 

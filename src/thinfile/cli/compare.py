@@ -11,6 +11,7 @@ import click
 
 from thinfile.cli.tables import (
     domain_option,
+    event_option,
     json_option,
     label_option,
     print_next,
@@ -43,6 +44,7 @@ class Budgets(click.ParamType[tuple[int, ...]]):
 @click.command()
 @click.argument("tables", nargs=-1, required=True)
 @label_option
+@event_option
 @click.option(
     "--labels",
     type=Budgets(),
@@ -83,6 +85,7 @@ class Budgets(click.ParamType[tuple[int, ...]]):
 def command(
     tables: tuple[str, ...],
     label: str,
+    event: str | None,
     domain: str | None,
     target: str | None,
     schema: Path | None,
@@ -99,7 +102,7 @@ def command(
     """
     from thinfile.compare.options import Options
 
-    task = read_task(tables, label, domain, target, schema)
+    task = read_task(tables, label, domain, target, schema, event=event)
     options = Options(**given)
     page = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
     if as_json:

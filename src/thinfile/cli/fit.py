@@ -10,6 +10,7 @@ import click
 
 from thinfile.cli.tables import (
     domain_option,
+    event_option,
     json_option,
     label_option,
     read_task,
@@ -22,6 +23,7 @@ from thinfile.cli.tables import (
 @click.argument("method")
 @click.argument("tables", nargs=-1, required=True)
 @label_option
+@event_option
 @click.option(
     "--out",
     required=True,
@@ -44,6 +46,7 @@ def command(
     method: str,
     tables: tuple[str, ...],
     label: str,
+    event: str | None,
     out: Path,
     domain: str | None,
     target: str | None,
@@ -64,7 +67,7 @@ def command(
 
     chosen = get_method(method)
     given = Settings(overrides={chosen.name: _parse_settings(settings)})
-    task = read_task(tables, label, domain, target, schema)
+    task = read_task(tables, label, domain, target, schema, event=event, label_in_target=False)
     rows = {
         "source": task.source,
         "labels": task.target_labelled,

@@ -16,6 +16,11 @@ MAX_NOTES = 15
 """Lines about the tables that the terminal shows."""
 
 label_option = click.option("--label", required=True, help="Column with the outcome: 1, 0, empty.")
+event_option = click.option(
+    "--event",
+    metavar="VALUE",
+    help="Label value that is the event; needed where it is not plain, as it is in 0/1.",
+)
 domain_option = click.option("--domain", help="Column that names the population, for one file.")
 target_option = click.option("--target", help="Name of the target population, with --domain.")
 schema_option = click.option(
@@ -32,6 +37,9 @@ def read_task(
     domain: str | None,
     target: str | None,
     schema: Path | None,
+    *,
+    event: str | None = None,
+    label_in_target: bool = True,
 ) -> Task:
     """Two files, or one with a population column, as a task."""
     from thinfile.compare.task import build_task, split_by_domain
@@ -40,23 +48,20 @@ def read_task(
 
     if len(tables) > 2:
         raise click.UsageError(f"one or two tables are needed, {len(tables)} were given")
-    given = Schema.load(schema) if schema else None
+    given: dict[str, Any] = {"label": label, "event": event, "label_in_target": label_in_target}
+    given["schema"] = Schema.load(schema) if schema else None
     if len(tables) == 2:
         if domain or target:
             raise click.UsageError("--domain and --target go with one file; two files were given")
         names = _two_names(*tables)
         frames = [read_table(path) for path in tables]
-        return build_task(
-            *frames, label=label, schema=given, source_name=names[0], target_name=names[1]
-        )
+        return build_task(*frames, source_name=names[0], target_name=names[1], **given)
     if not domain or not target:
         raise click.UsageError(
             "give two files (old and new), or one file with --domain COLUMN and --target NAME"
         )
-    old, new, source_name = split_by_domain(read_table(tables[0]), domain, target)
-    return build_task(
-        old, new, label=label, schema=given, source_name=source_name, target_name=target
-    )
+    old, new, source_name, notes = split_by_domain(read_table(tables[0]), domain, target)
+    return build_task(old, new, source_name=source_name, target_name=target, notes=notes, **given)
 
 
 def print_result(result: Result, out: Path, *, as_json: bool, page: Path | None) -> None:

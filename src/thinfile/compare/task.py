@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from thinfile.compare.labels import check_classes, read_labels
+from thinfile.compare.repeats import find_repeats
 from thinfile.errors import DataError
 from thinfile.schema.column import Column
 from thinfile.schema.model import Schema
@@ -19,6 +22,8 @@ MAX_LOST = 0.5
 """Share of a text column's values that may not read as the other file's do."""
 SAMPLE_ROWS = 5_000
 """Values of a text column that are looked at to tell what it holds."""
+MAX_NAMED = 3
+"""Populations whose names are joined to that of the source; more are called "all other"."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,9 @@ def build_task(
     schema: Schema | None = None,
     source_name: str = "source",
     target_name: str = "target",
+    event: str | None = None,
+    label_in_target: bool = True,
+    notes: Sequence[str] = (),
 ) -> Task:
     """Put two tables together.
 
@@ -95,42 +103,46 @@ def build_task(
         Corrected by hand; None infers it from both tables together.
     source_name, target_name
         What messages and pictures call them.
+    event
+        Label value that is the event; None where it is plain (0/1, no/yes, good/bad, ...).
+    label_in_target
+        False takes a target without the label column as one without labels.
+    notes
+        What was found in the tables before; goes first.
 
     Raises
     ------
     DataError
-        If there is no label column, the label has more than two values, a population is empty,
-        the source has one class only, or no feature is shared.
+        If there is no label column, the label has more than two values or none that is plainly
+        the event, a population is empty, the source has one class only, or no feature is shared.
     """
     names = (source_name, target_name)
+    said = list(notes)
+    if not label_in_target:
+        target = _with_label(target, target_name, label, said)
     for name, table in zip(names, (source, target), strict=True):
         _check_table(table, name, label)
-    notes: list[str] = []
-    shared = _shared_columns(source, target, label, notes, names)
-    features = _stack(source, target, shared, names, notes, is_given=schema is not None)
-    y = _labels(source[label], target[label], label, notes)
-    _check_classes(y[: source.height], source_name)
+    shared = _shared_columns(source, target, label, said, names)
+    features = _stack(source, target, shared, names, said, is_given=schema is not None)
+    y = read_labels(source[label], target[label], label, said, names=names, event=event)
+    check_classes(y[: source.height], source_name, source[label])
     if schema is None:
         schema = Schema.infer(features)
-        notes += schema.notes
-    known = [name for name in schema.features if name in shared]
-    if not known:
-        raise DataError(
-            f"{source_name!r} and {target_name!r} share no column that can be used "
-            f"(shared: {_some(shared)})"
-        )
+        said += schema.notes
+    known = _usable(schema, shared, names)
     # Ids stay in the schema: scores are handed out beside them.
     columns = tuple(c for c in schema.columns if c.name in known or c.role == "id")
-    kept = Schema(columns, schema.notes)
+    ids = [c.name for c in columns if c.role == "id"]
+    said += find_repeats(features, ids, known, y, source.height, names)
     return Task(
         features=features.select(known),
         y=y,
         is_target=np.arange(len(y)) >= source.height,
-        schema=kept,
+        schema=Schema(columns, schema.notes),
         label=label,
         source_name=source_name,
         target_name=target_name,
-        notes=tuple(notes),
+        notes=tuple(said),
     )
 
 
@@ -143,10 +155,37 @@ def _check_table(table: pl.DataFrame, name: str, label: str) -> None:
         raise DataError(f"population {name!r} has no rows")
 
 
-def split_by_domain(
-    table: pl.DataFrame, domain: str, target_name: str
-) -> tuple[pl.DataFrame, pl.DataFrame, str]:
-    """One table with a population column as source and target, and the source's name.
+def _with_label(table: pl.DataFrame, name: str, label: str, notes: list[str]) -> pl.DataFrame:
+    if label in table.columns:
+        return table
+    notes.append(f"{name!r} has no column {label!r}: its rows have no label")
+    return table.with_columns(pl.lit(None).alias(label))
+
+
+def _usable(schema: Schema, shared: list[str], names: tuple[str, str]) -> list[str]:
+    """Names of the features that both populations have."""
+    known = [name for name in schema.features if name in shared]
+    if not known:
+        raise DataError(
+            f"{names[0]!r} and {names[1]!r} share no column that can be used "
+            f"(shared: {_some(shared)})"
+        )
+    return known
+
+
+class Split(NamedTuple):
+    """One table as two populations, the source's name, and notes for the task."""
+
+    source: pl.DataFrame
+    target: pl.DataFrame
+    source_name: str
+    notes: list[str]
+
+
+def split_by_domain(table: pl.DataFrame, domain: str, target_name: str) -> Split:
+    """One table with a population column as source and target.
+
+    All other populations together are the source. Hand the notes on to :func:`build_task`.
 
     Raises
     ------
@@ -156,15 +195,23 @@ def split_by_domain(
     if domain not in table.columns:
         raise DataError(f"population column {domain!r} is not among {_some(table.columns)}")
     names = table[domain].cast(pl.String)
-    found = sorted(set(names.drop_nulls().to_list()))
+    is_known = (names.str.strip_chars() != "").fill_null(False)
+    found = sorted(set(names.filter(is_known).to_list()))
     if str(target_name) not in found:
         raise DataError(f"--target {target_name!r} is none of the populations {_some(found)}")
     others = [name for name in found if name != str(target_name)]
     if not others:
         raise DataError(f"population column {domain!r} holds {target_name!r} only: no source")
-    is_target = names == str(target_name)
-    source = table.filter(~is_target & names.is_not_null()).drop(domain)
-    return source, table.filter(is_target.fill_null(False)).drop(domain), " + ".join(others)
+    is_target = (names == str(target_name)).fill_null(False)
+    notes = []
+    if not is_known.all():
+        n = int((~is_known).sum())
+        notes.append(f"{n} rows left out: their population in column {domain!r} is empty")
+    if len(others) > 1:
+        notes.append(f"{len(others)} populations are treated as one source: {_some(others)}")
+    source_name = " + ".join(others) if len(others) <= MAX_NAMED else f"all other {domain}"
+    source = table.filter(is_known & ~is_target).drop(domain)
+    return Split(source, table.filter(is_target).drop(domain), source_name, notes)
 
 
 def _shared_columns(
@@ -196,7 +243,7 @@ def _stack(
     *,
     is_given: bool,
 ) -> pl.DataFrame:
-    source, target = source.select(shared), target.select(shared)
+    source, target = _in_utc(source.select(shared), target.select(shared), names, notes)
     faults = []
     for column in shared:
         a, b = source[column].dtype, target[column].dtype
@@ -218,6 +265,30 @@ def _stack(
     if faults:
         raise DataError("; ".join(faults))
     return pl.concat([source, target], how="vertical_relaxed")
+
+
+def _in_utc(
+    source: pl.DataFrame, target: pl.DataFrame, names: tuple[str, str], notes: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Instants of one column in two time zones, or with and without one, on one clock."""
+    for column in source.columns:
+        types = (source[column].dtype, target[column].dtype)
+        zones = [each.time_zone if isinstance(each, pl.Datetime) else None for each in types]
+        if zones[0] == zones[1] or not all(isinstance(t, (pl.Date, pl.Datetime)) for t in types):
+            continue
+        source, target = (t.with_columns(_utc(t[column])) for t in (source, target))
+        first, second = (zone or "none" for zone in zones)
+        notes.append(
+            f"column {column!r} has time zone {first} in {names[0]!r} and {second} in "
+            f"{names[1]!r}: all is taken as UTC"
+        )
+    return source, target
+
+
+def _utc(series: pl.Series) -> pl.Series:
+    if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return series.cast(pl.Datetime("us"))
 
 
 def _is_one_type(a: pl.DataType, b: pl.DataType) -> bool:
@@ -257,60 +328,6 @@ def _kind(series: pl.Series) -> str:
     if series.dtype != pl.String:
         return str(series.dtype)
     return {"number": "numbers", "date": "dates"}.get(_read(series)[1].role, "words")
-
-
-def _labels(
-    source: pl.Series, target: pl.Series, label: str, notes: list[str]
-) -> npt.NDArray[np.int8]:
-    values = [_plain(series) for series in (source, target)]
-    both = pl.concat(values)
-    found = sorted(both.drop_nulls().unique().to_list(), key=_label_order)
-    if len(found) > 2:
-        raise DataError(f"label {label!r} has {len(found)} values ({_some(found)}); two are needed")
-    if not found:
-        raise DataError(f"label {label!r} is empty in every row")
-    event = found[-1]
-    if found not in (["0", "1"], ["0"], ["1"]):
-        notes.append(f"label {label!r}: {event!r} is taken as the event")
-    if found == ["0"]:
-        event = "1"
-    known = both.is_not_null().to_numpy()
-    y = np.full(len(both), -1, dtype=np.int8)
-    y[known] = (both.drop_nulls() == event).to_numpy()
-    return y
-
-
-_NO_LABEL = ["", "-1", "nan", "null", "none", "na"]
-_ORDER = ("0", "false", "f", "no", "n", "good", "paid", "p i f")
-"""Words for "no event", which sort before any other."""
-
-
-def _label_order(value: str) -> tuple[bool, str]:
-    return value.lower() not in _ORDER, value
-
-
-def _plain(series: pl.Series) -> pl.Series:
-    """Labels as text: whole numbers without a point, and null for every word for "no label"."""
-    if series.dtype == pl.Boolean:
-        series = series.cast(pl.Int8)
-    if series.dtype.is_float():
-        whole = series.fill_nan(None).drop_nulls()
-        if (whole == whole.round()).all():
-            series = series.fill_nan(None).cast(pl.Int64)
-    text = series.cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0*$", "$1")
-    frame = text.to_frame("v").select(
-        pl.when(pl.col("v").str.to_lowercase().is_in(_NO_LABEL)).then(None).otherwise(pl.col("v"))
-    )
-    return frame.to_series()
-
-
-def _check_classes(y: npt.NDArray[np.int8], name: str) -> None:
-    counts = {value: int((y == value).sum()) for value in (0, 1)}
-    if not all(counts.values()):
-        raise DataError(
-            f"source {name!r} has {counts[1]} events and {counts[0]} non-events; "
-            "both classes are needed"
-        )
 
 
 def _first(series: pl.Series) -> Any:

@@ -174,9 +174,10 @@ def test_warnings_of_one_reason_stand_together() -> None:
         {"method": "dan", "action": "avoid", "reason": "the populations barely overlap"},
         {"method": "dann", "action": "avoid", "reason": "the populations barely overlap"},
         {"method": "mlp", "action": "caution", "reason": "x"},
-        {"method": "all", "action": "avoid", "reason": "y"},
+        {"method": "deep_coral", "action": "avoid", "reason": "it was not run"},
     ]
-    assert verdict(BASELINE, advice=advice)["warnings"] == [
+    rows = [row(name, 0.69, -0.02, 0.01) for name in ("dan", "dann", "mlp")]
+    assert verdict(BASELINE, *rows, advice=advice)["warnings"] == [
         "Not to be used here: DAN (MK-MMD), DANN (adversarial). The populations barely overlap."
     ]
 

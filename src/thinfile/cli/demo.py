@@ -51,7 +51,8 @@ def command(
         data = _shown(demo_path())
         print_next(
             [
-                f"thinfile score {out / 'best'} {data} --out scores.parquet",
+                f"thinfile score {out / 'best'} {data} --out scores.parquet"
+                "   # holds the old loans too: expect notes on drift",
                 f"thinfile schema {data} --label {DEMO_LABEL} --out schema.toml",
                 f"thinfile compare {data} --domain portfolio --target {DEMO_TARGET} "
                 f"--label {DEMO_LABEL} --labels 0,100,1000 --out runs/curve",

@@ -45,8 +45,8 @@ from thinfile.metrics.calibration import fit_calibration
 from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
-MIN_CURVE_LABELS = 20
-"""Labels below which no more budgets are run for a curve."""
+MIN_CURVE_LABELS = 100
+"""Labels below which a curve is noise, and none is run."""
 VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars")
 MAX_DENSITY_ROWS = 20_000
 MAX_OVERLAP_AUC = 0.65
@@ -254,13 +254,14 @@ class _Run:
         board = leaderboard(table, test_y, scores, random_state=self.options.random_state)
         curve = label_curve(board)
         board = _with_choices(board.filter(pl.col("budget").is_in(self.budgets)), choices)
-        described = self._describe() | {"is_rate_corrected": self._is_rate_corrected}
+        described = self._describe()
+        told = described | {"is_rate_corrected": self._is_rate_corrected}
         info = diagnosis.to_dict()
         return Result(
             settings=described,
             cells=table,
             leaderboard=board,
-            verdict=write_verdict(board, choices, curve, info, described),
+            verdict=write_verdict(board, choices, curve, info, told),
             diagnosis=info,
             test_y=test_y,
             test_scores={k: v for k, v in scores.items() if k[1] in self.budgets},

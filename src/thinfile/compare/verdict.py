@@ -160,7 +160,7 @@ def write_verdict(
         "budget": budget,
         "headline": _headline(chosen, budget, settings),
         "sentences": sentences,
-        "warnings": _warnings(diagnosis),
+        "warnings": _warnings(diagnosis, rows),
         "choices": {str(b): c.to_dict() for b, c in choices.items()},
     }
 
@@ -295,11 +295,11 @@ def _times(target: float, source: float) -> str:
     return f"{ratio:.2g} times as frequent"
 
 
-def _warnings(diagnosis: Mapping[str, Any]) -> list[str]:
-    """Methods that must not be used here, those of one reason together."""
+def _warnings(diagnosis: Mapping[str, Any], rows: Mapping[str, Any]) -> list[str]:
+    """Methods that were run and must not be used here, those of one reason together."""
     by_reason: dict[str, list[str]] = {}
     for entry in diagnosis.get("advice", []):
-        if entry["action"] == "avoid" and entry["method"] in METHODS:
+        if entry["action"] == "avoid" and entry["method"] in rows:
             by_reason.setdefault(entry["reason"], []).append(METHODS[entry["method"]].title)
     return [
         f"Not to be used here: {', '.join(titles)}. {reason[0].upper()}{reason[1:]}."

@@ -183,7 +183,7 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values = state.values
         self.classes_ = np.asarray(values["classes"])
         self.schema_ = Schema.from_dict(values["schema"])
-        self.encoder_ = TableEncoder.from_state(values["encoder"])
+        self.encoder_ = self._load_encoder(state)
         self.calibration_ = Calibration(*values["calibration"])
         self.n_features_in_ = values["n_features_in"]
         self._from_array = values["from_array"]
@@ -202,6 +202,9 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _make_encoder(self) -> TableEncoder:
         return TableEncoder(self.schema_)
+
+    def _load_encoder(self, state: State) -> TableEncoder:
+        return TableEncoder.from_state(state.values["encoder"])
 
     def _fit(self, data: TrainingData) -> None:
         raise NotImplementedError

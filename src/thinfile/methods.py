@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from thinfile.estimator import Estimator
 
 SOURCE, TARGET_LABELS, UNLABELLED = "source", "target_labels", "unlabelled_target"
+AGGREGATES, HISTORIES = "aggregates", "histories"
+EVENT_NEEDS = frozenset({AGGREGATES, HISTORIES})
+"""What only an event log gives: methods that need it are run by `thinfile intent`."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,12 @@ class Method:
         What users type.
     title : str
         What tables and pictures show.
-    family : {"baseline", "tabular", "transfer"}
+    family : {"baseline", "tabular", "sequence", "transfer"}
     path : str
         "module:class" of the estimator.
     needs : frozenset of {"source", "target_labels", "unlabelled_target"}
-        Rows without which it makes no sense.
+        Rows without which it makes no sense. Or, for an event log, {"aggregates", "histories"}:
+        the columns that it reads.
     summary : str
         What it does, in a line.
     paper : str
@@ -50,6 +54,11 @@ class Method:
     paper: str
     params: Mapping[str, Any] = field(default_factory=dict)
     uses_target_labels: bool = True
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether it is for event logs only."""
+        return bool(self.needs & EVENT_NEEDS)
 
     def estimator_class(self) -> type[Estimator]:
         """The class, imported now."""
@@ -85,14 +94,14 @@ def _method(
     paper: str,
     *,
     source_only: bool = False,
+    baseline: bool = False,
     **params: Any,
 ) -> Method:
     folder = path.split(".")[0]
-    family = "baseline" if folder == "baselines" else folder
     return Method(
         name,
         title,
-        family,
+        "baseline" if baseline or folder == "baselines" else folder,
         f"thinfile.{path}",
         frozenset(needs.split()),
         summary,
@@ -104,6 +113,10 @@ def _method(
 
 _BOOSTED = "baselines.boosted:BoostedTreesClassifier"
 _LOGISTIC = "baselines.logistic:LogisticClassifier"
+_SEQUENCE = "sequence.cnn_lstm:CNNLSTMClassifier"
+_GUO = "Guo et al., DeepFM, IJCAI 2017"
+_HOCHREITER = "Hochreiter, Schmidhuber, Neural Computation 1997"
+_BABAEV = "Babaev et al., CoLES, SIGMOD 2022"
 _KE = "Ke et al., LightGBM, NeurIPS 2017"
 _THOMAS = "Thomas, Edelman, Crook, Credit scoring and its applications, SIAM 2002"
 
@@ -126,6 +139,19 @@ METHODS: dict[str, Method] = {m.name: m for m in (
     _method("deep_coral", "Deep CORAL", "transfer.deep_coral:DeepCORALClassifier", "source unlabelled_target", "Covariances of hidden layers drawn together", "Sun, Saenko, ECCV workshops 2016"),
     _method("fine_tune", "Fine-tuned network", "transfer.fine_tune:FineTuneClassifier", "source target_labels", "Network trained on the source, then on the target's few labels", "Yosinski et al., NeurIPS 2014"),
     _method("tradaboost", "TrAdaBoost (boosted trees)", "transfer.tradaboost:TrAdaBoostClassifier", "source target_labels", "Boosting that trusts misleading source rows less and less", "Dai et al., ICML 2007"),
+    _method("deepfm", "DeepFM", "tabular.deepfm:DeepFMClassifier", "source", "Linear part, factorisation machine and network on embedded fields", _GUO),
+    _method("prior", "Base rate", "baselines.prior:PriorClassifier", "aggregates", "The same probability for everybody", _THOMAS),
+    _method("best_column", "Best sort by one column", "baselines.best_column:BestColumnClassifier", "aggregates", "The single column that ranks the training labels best", _THOMAS),
+    _method("bg_nbd", "BG/NBD", "baselines.bg_nbd:BGNBDClassifier", "aggregates", "Purchase rate and drop-out of each customer, without any label", "Fader, Hardie, Lee, Marketing Science 2005"),
+    _method("logistic_aggregates", "Logistic regression on aggregates", _LOGISTIC, "aggregates", "Logistic regression on counts, recency and amounts per category and window", _THOMAS, rows="source"),
+    _method("boosted_aggregates", "Boosted trees on aggregates", _BOOSTED, "aggregates", "Gradient boosting on counts, recency and amounts per category and window", _KE, rows="source"),
+    _method("deepfm_aggregates", "DeepFM on aggregates", "tabular.deepfm:DeepFMClassifier", "aggregates", "DeepFM on counts, recency and amounts per category and window", _GUO),
+    _method("mean_bag", "Mean of embedded events", _SEQUENCE, "histories", "Mean of the embedded events of a history, and a layer", _BABAEV, baseline=True, convolution=False, recurrent=False),
+    _method("cnn_lstm", "CNN + LSTM", _SEQUENCE, "histories", "Convolution and pooling over a history, read by an LSTM", _HOCHREITER),
+    _method("lstm", "LSTM", _SEQUENCE, "histories", "An LSTM reads the events of a history", _HOCHREITER, convolution=False),
+    _method("gru", "GRU", _SEQUENCE, "histories", "A GRU reads the events of a history", "Cho et al., EMNLP 2014", convolution=False, cell="gru"),
+    _method("cnn", "CNN", _SEQUENCE, "histories", "Convolution over a history, then mean and maximum", _HOCHREITER, recurrent=False),
+    _method("cnn_lstm_pretrained", "CNN + LSTM, pretrained", _SEQUENCE, "histories", "CNN + LSTM that has first learnt from all histories without labels", _BABAEV, pretrain="contrastive"),
 )}
 # fmt: on
 

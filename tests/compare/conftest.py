@@ -144,7 +144,7 @@ def _same(cell: Cell, other: Cell) -> bool:
     for each in (left, right):
         del each["wall_seconds"], each["cpu_seconds"]
         each["history"] = [
-            {k: v for k, v in record.items() if k != "seconds"} for record in each["history"]
+            {k: v for k, v in record.items() if "seconds" not in k} for record in each["history"]
         ]
     return all(
         np.array_equal(left[k], right[k], equal_nan=True)

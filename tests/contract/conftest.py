@@ -110,7 +110,7 @@ def _state_bytes(model: Estimator) -> str:
     state = model.get_state()
     values = dict(state.values)
     values["history"] = [
-        {k: v for k, v in record.items() if k != "seconds"} for record in values["history"]
+        {k: v for k, v in record.items() if "seconds" not in k} for record in values["history"]
     ]
     arrays = {k: (v.dtype.str, v.shape, v.tobytes()) for k, v in state.arrays.items()}
     return repr(

@@ -5,7 +5,7 @@ Commands in ```console and ```sh blocks that begin with ``thinfile`` are run too
 would wait for minutes, a comment in the page just above the block makes it short for the tests:
 
     <!-- test: files -->                 small old.parquet, new.parquet, new-month.parquet are there
-    <!-- test: add --seeds 1 -->         each `thinfile compare` of the block gets these options
+    <!-- test: add --seeds 1 -->         each comparison of the block gets these options
     <!-- test: instead thinfile … -->    this command is run in place of the block
     <!-- test: skip, needs a server -->  the block is not run
 """
@@ -118,7 +118,7 @@ def _run_command(command: str, block: Block, capsys: pytest.CaptureFixture[str])
     if program == "make":
         assert set(arguments) <= _make_targets(), f"{block.where}: {command}"
     elif program == "thinfile":
-        if arguments[0] == "compare":
+        if arguments[0] in ("compare", "intent"):
             arguments += shlex.split(block.notes.get("add", ""))
         with pytest.raises(SystemExit) as end:
             main(arguments)

@@ -254,7 +254,7 @@ def test_checks_run_in_evaluation_mode_without_gradients_at_the_right_steps():
     assert history.column("epoch") == [2, 3, 3]
     assert history.stopped == "all 3 epochs were run"
     assert history.best_step is None
-    keys = ["epoch", "step", "seconds", "learning_rate", "loss", "total", "auc"]
+    keys = ["epoch", "step", "seconds", "cpu_seconds", "learning_rate", "loss", "total", "auc"]
     assert list(history[0]) == keys
     json.dumps(history.to_dict(), allow_nan=False)
 

@@ -44,6 +44,7 @@ def save(
     reference: Any = None,
     card: str | None = None,
     fingerprint: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a fitted estimator as one folder, whole or not at all.
 
@@ -65,6 +66,9 @@ def save(
         The model card in Markdown. Without it, one is written from what is known.
     fingerprint : mapping, optional
         What :func:`thinfile.artifact.fingerprint.fingerprint` said of the training data.
+    extra : mapping, optional
+        Name of a JSON file to its content: what scoring needs beside the estimator, such as how
+        an event log becomes its table. :func:`read_extra` reads it.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def save(
     (2,)
     """
     folder = Path(folder)
-    contents = _contents(estimator, metrics, reference, card, fingerprint)
+    contents = _contents(estimator, metrics, reference, card, fingerprint, extra)
     try:
         write_folder(folder, contents)
     except FileExistsError as error:
@@ -106,12 +110,13 @@ def save_version(
     reference: Any = None,
     card: str | None = None,
     fingerprint: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a fitted estimator as a new version, ``models/<UTC time>``; the others stay.
 
     Parameters
     ----------
-    estimator, metrics, reference, card, fingerprint
+    estimator, metrics, reference, card, fingerprint, extra
         As for :func:`save`.
     models
         Folder of versions, such as ``runs/new-product/models``.
@@ -126,7 +131,7 @@ def save_version(
     ArtifactError, MissingPackageError
         As for :func:`save`.
     """
-    contents = _contents(estimator, metrics, reference, card, fingerprint)
+    contents = _contents(estimator, metrics, reference, card, fingerprint, extra)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1
     while True:
@@ -196,6 +201,22 @@ def load_reference(path: str | Path) -> Reference | None:
     return Reference.from_frame(pl.read_parquet(io.BytesIO(content[REFERENCE])))
 
 
+def read_extra(path: str | Path, name: str) -> bytes | None:
+    """A file that was saved as `extra`, held against the manifest; None where there is none.
+
+    Raises
+    ------
+    ArtifactError
+        If `path` is no artifact, or the file is damaged or changed.
+    """
+    folder = find_artifact(path)
+    manifest = read_manifest(folder)
+    if name not in manifest.get("extra", ()):
+        return None
+    content: bytes = read_contents(folder, {"files": {name: manifest["files"][name]}})[name]
+    return content
+
+
 def find_artifact(path: str | Path) -> Path:
     """The folder of the artifact that `path` means; see :func:`load`."""
     path = Path(path)
@@ -229,6 +250,7 @@ def _contents(
     reference: Any,
     card: str | None,
     fingerprint: Mapping[str, Any] | None,
+    extra: Mapping[str, bytes] | None,
 ) -> dict[str, bytes]:
     """Every file of the artifact, the manifest last."""
     name = _class_name(estimator)
@@ -244,8 +266,9 @@ def _contents(
         "metrics": dict(metrics or {}),
         "fingerprint": None if fingerprint is None else dict(fingerprint),
         "onnx": onnx,
+        "extra": sorted(extra or ()),
     }
-    contents = dict(state.files)
+    contents = {**state.files, **(extra or {})}
     if state.arrays:
         contents[WEIGHTS] = save_arrays({k: _contiguous(v) for k, v in state.arrays.items()})
     if onnx_content is not None:
@@ -299,7 +322,8 @@ def _build(folder: Path, manifest: Mapping[str, Any]) -> Estimator:
 
 def _state(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> State:
     arrays = load_arrays(contents[WEIGHTS]) if WEIGHTS in contents else {}
-    files = {name: content for name, content in contents.items() if name not in _OWN_FILES}
+    own = {*_OWN_FILES, *manifest.get("extra", ())}
+    files = {name: content for name, content in contents.items() if name not in own}
     return State(values=manifest["state"], arrays=arrays, files=files)
 
 

@@ -147,4 +147,6 @@ def run_and_print(
 
         page = write_report(result, out / "report.html")
     print_result(result, out, as_json=as_json, page=page)
+    if result.verdict.get("leak"):
+        click.echo(f"thinfile: {result.verdict['leak']}", err=True)
     return page

@@ -14,8 +14,11 @@ from thinfile.cli.failure import report_failure
 
 COMMANDS = {
     "compare": "Run every method and baseline on the same few labels and say what pays.",
+    "intent": "Say who will buy a category next, from an event log, and which method pays.",
     "fit": "Fit one method and save it as a model.",
     "score": "Score a file with a saved model, in constant memory.",
+    "audience": "Choose the customers most likely to buy, with reasons and a hold-out group.",
+    "follow-up": "Compare what an audience did afterwards with its hold-out group and the rest.",
     "report": "Write the report page of a finished comparison again.",
     "methods": "List the methods: what each needs, and its paper.",
     "schema": "Look at what was inferred about a table's columns, and save it for correction.",
@@ -33,7 +36,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"thinfile.cli.{cmd_name}").command
+        module = import_module(f"thinfile.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

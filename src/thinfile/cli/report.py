@@ -20,13 +20,23 @@ from thinfile.cli.tables import json_option
 @json_option
 def command(run: Path, out: Path | None, as_json: bool) -> None:
     """Write the report page of a finished comparison again."""
+    target = out or run / "report.html"
+    _check_out(target)
+    page = _write(run, target)
+    click.echo(json.dumps({"report": str(page)}) if as_json else page)
+
+
+def _write(run: Path, target: Path) -> Path:
+    from thinfile.intent.result import is_intent_run, load_intent
+
+    if is_intent_run(run):
+        from thinfile.report.intent import write_intent_report
+
+        return write_intent_report(load_intent(run), target)
     from thinfile.compare.result import load_result
     from thinfile.report.page import write_report
 
-    target = out or run / "report.html"
-    _check_out(target)
-    page = write_report(load_result(run), target)
-    click.echo(json.dumps({"report": str(page)}) if as_json else page)
+    return write_report(load_result(run), target)
 
 
 def _check_out(out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     type=click.Choice(["missing", "reject", "raise"]),
     help="What becomes of values that break the schema; the schema itself decides by default.",
 )
+@click.option(
+    "--cut",
+    type=click.DateTime(),
+    help="Instant to look from, of a model of event logs; just after the last event by default.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(
@@ -38,15 +44,24 @@ def command(
     out: Path,
     ids: tuple[str, ...],
     on_fault: str | None,
+    cut: datetime | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Score a file with a saved model, in constant memory.
 
     MODEL is a model's folder, a folder of versions (the newest is taken) or a run. TABLE is raw,
-    as the model was trained on: Parquet, CSV or anything DuckDB reads.
+    as the model was trained on: Parquet, CSV or anything DuckDB reads. A model of event logs takes
+    a log, and gives one probability for each customer.
     """
     from thinfile.artifact.score import score_file
+    from thinfile.intent.model import is_intent_model
+
+    if is_intent_model(model):
+        _score_log(model, table, out, cut, as_json=as_json)
+        return
+    if cut is not None:
+        raise click.UsageError("--cut is for models of event logs; this one takes a table")
 
     shown = not quiet and not as_json
     summary = score_file(
@@ -65,6 +80,24 @@ def command(
         _print(summary)
 
 
+def _score_log(
+    model: Path, log: str, out: Path, cut: datetime | None, *, as_json: bool
+) -> None:
+    from thinfile.intent.score import score_log
+
+    summary = score_log(model, log, out, cut=cut)
+    if as_json:
+        click.echo(json.dumps(summary.to_dict()))
+        return
+    click.echo(
+        f"{summary.n_customers:,} customers scored as of {summary.cut}, mean "
+        f"{summary.mean_probability:.3f}: {summary.out}"
+    )
+    for note in summary.notes:
+        click.echo(f"  {note}")
+    _print_moved(summary.psi)
+
+
 def _show(n_rows: int) -> None:
     click.echo(f"\rscored {n_rows:,} rows", nl=False, err=True)
 
@@ -78,7 +111,11 @@ def _print(summary: ScoreSummary) -> None:
         click.echo(f"  {fault.in_words(summary.n_rows)}")
     if summary.faults_file:
         click.echo(f"Faults: {summary.faults_file}")
-    moved = [(name, value) for name, value in (summary.psi or {}).items() if value >= 0.1]
+    _print_moved(summary.psi)
+
+
+def _print_moved(psi: dict[str, float] | None) -> None:
+    moved = [(name, value) for name, value in (psi or {}).items() if value >= 0.1]
     for name, value in moved:
         word = "has moved" if value >= 0.25 else "is moving"
         click.echo(f"  {name} {word}: PSI {value:.2f} against the rows the model was measured on")

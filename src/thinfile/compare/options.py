@@ -8,6 +8,7 @@ from typing import Any
 
 from thinfile import params
 from thinfile.compare.expectation import Expectations
+from thinfile.errors import ParameterError
 from thinfile.methods import METHODS, get_method
 from thinfile.params import check_params
 
@@ -30,7 +31,7 @@ class Options:
     n_seeds : int ≥ 1
         Repetitions with other labels drawn and other random numbers.
     methods : sequence of str, optional
-        Names of the registry; all by default.
+        Names of the registry; all that need no event log by default.
     device : str
         Of the networks. On small tables a CPU is as fast.
     n_jobs : int, optional
@@ -65,11 +66,17 @@ class Options:
         Raises
         ------
         ParameterError
-            If one is unknown, here or among the overrides.
+            If one is unknown, here or among the overrides, or needs an event log.
         """
         for name in self.overrides or {}:
             get_method(name)
-        wanted = [get_method(name).name for name in (self.methods or METHODS)]
+        tables = [name for name, method in METHODS.items() if not method.needs_events]
+        wanted = [get_method(name).name for name in (self.methods or tables)]
+        barred = [name for name in wanted if METHODS[name].needs_events]
+        if barred:
+            raise ParameterError(
+                f"methods: {', '.join(barred)} need an event log: run them with `thinfile intent`"
+            )
         return [name for name in METHODS if name in wanted]
 
     def check(self) -> None:

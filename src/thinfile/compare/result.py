@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 N_DRAWS = 500
 LEVEL = 0.95
+PROBES = "probes.json"
 CELL_METRICS: dict[str, Callable[..., float]] = {
     "auc": roc_auc,
     "gini": gini,
@@ -61,6 +62,8 @@ class Result:
         By (method, budget); of the first seed.
     label_curve : polars.DataFrame
         method, budget, auc, low, high.
+    probes : list of dict
+        What each leak probe found; empty in runs of versions without probes.
     """
 
     settings: dict[str, Any]
@@ -73,6 +76,7 @@ class Result:
     source_scores: dict[tuple[str, int], FloatArray]
     histories: dict[tuple[str, int], list[dict[str, Any]]]
     label_curve: pl.DataFrame
+    probes: list[dict[str, Any]] = field(default_factory=list)
 
 
 def cell_table(
@@ -248,6 +252,7 @@ def load_result(path: str | Path) -> Result:
         source_scores=source_samples(cells, seeds[0]),
         histories=histories(cells, seeds[0]),
         label_curve=pl.DataFrame(folder.read_json("label_curve.json"), infer_schema_length=None),
+        probes=folder.read_json(PROBES) if (folder.path / PROBES).exists() else [],
     )
 
 

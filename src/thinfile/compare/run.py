@@ -23,8 +23,11 @@ from thinfile.compare.folder import RunFolder, fingerprint_of
 from thinfile.compare.label_free import label_free_evidence
 from thinfile.compare.options import Options
 from thinfile.compare.plan import make_plan
+from thinfile.compare.probes.finding import Finding, leak_headline
+from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,
+    PROBES,
     Result,
     cell_table,
     histories,
@@ -110,6 +113,7 @@ class _Run:
 
     def through(self) -> Result:
         self.folder.open(self._describe(), self._fingerprint())
+        self._probes = self._probe()
         # A diagnosis for each budget: what a larger one shows must not help to choose at a
         # smaller one.
         diagnoses = {budget: self._diagnosis(budget) for budget in self.budgets}
@@ -122,6 +126,19 @@ class _Run:
         self._write(result)
         self._save_model(result, self._final_model(settings, choices[self.budgets[-1]]))
         return result
+
+    def _probe(self) -> list[Finding]:
+        """Leaks, asked of what is tested and of all other rows with a label."""
+        task, test = self.task, self.plan.test
+        train = np.concatenate([task.source, np.setdiff1d(self.plan.pool, test)])
+        frame = task.schema.parse(task.features).frame
+        return probe_tables(
+            frame[train.tolist()],
+            task.y[train],
+            frame[test.tolist()],
+            task.y[test],
+            label=task.label,
+        )
 
     def _choose(self, budget: int, diagnosis: Diagnosis) -> Choice:
         advice = worst_actions(diagnosis.advice)
@@ -261,13 +278,15 @@ class _Run:
             settings=described,
             cells=table,
             leaderboard=board,
-            verdict=write_verdict(board, choices, curve, info, told),
+            verdict=write_verdict(board, choices, curve, info, told)
+            | {"leak": leak_headline(self._probes)},
             diagnosis=info,
             test_y=test_y,
             test_scores={k: v for k, v in scores.items() if k[1] in self.budgets},
             source_scores=source_samples(self.cells, self.seeds[0]),
             histories=histories(self.cells, self.seeds[0]),
             label_curve=curve,
+            probes=[finding.to_dict() for finding in self._probes],
         )
 
     def _final_model(self, settings: Settings, choice: Choice) -> Estimator:
@@ -299,6 +318,7 @@ class _Run:
         folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
         folder.write_json("label_curve.json", result.label_curve.to_dicts())
         folder.write_json("diagnosis.json", result.diagnosis)
+        folder.write_json(PROBES, result.probes)
         folder.write_json("verdict.json", result.verdict)
 
     def _save_model(self, result: Result, model: Estimator) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,18 @@ class Key(NamedTuple):
 _state: dict[str, Any] = {}
 
 
+@dataclass(frozen=True)
+class _CellOf:
+    """Runs the cells of one comparison."""
+
+    task: Task
+    plan: Plan
+    settings: Settings
+
+    def __call__(self, key: Key) -> Cell:
+        return run_cell(self.task, self.plan, self.settings, *key)
+
+
 def run_cells(
     task: Task,
     plan: Plan,
@@ -53,35 +66,54 @@ def run_cells(
     n_jobs
         Processes; None takes one for each core.
     """
+    return run_all(_CellOf(task, plan, settings), keys, folder=folder, n_jobs=n_jobs)
+
+
+def run_all(
+    run: Callable[[Key], Cell],
+    keys: Sequence[Key],
+    *,
+    folder: Path,
+    n_jobs: int | None = None,
+) -> Iterator[Cell]:
+    """Run cells of any kind, side by side; each is saved below `folder` and given.
+
+    Parameters
+    ----------
+    run
+        Gives the cell of a key. It goes to other processes, so it must be picklable there.
+    keys, n_jobs
+        As for :func:`run_cells`.
+    """
     n_jobs = min(n_jobs or _n_cores(), max(1, len(keys)))
     if n_jobs == 1:
         for key in keys:
-            cell = run_cell(task, plan, settings, *key)
+            cell = run(key)
             cell.save(folder)
             yield cell
         return
     waiting = list(keys)
     while waiting:
-        for key, cell in _run_pool(task, plan, settings, waiting, folder, n_jobs):
+        for key, cell in _run_pool(run, waiting, folder, n_jobs):
             waiting.remove(key)
             yield cell
         if waiting:
             # A process was killed, most often for want of memory. What was in flight is not
             # known, so the rest goes on one at a time, and the cell that kills again is named.
             n_jobs = 1
-            found = dict(_run_pool(task, plan, settings, waiting[:1], folder, n_jobs))
+            found = dict(_run_pool(run, waiting[:1], folder, n_jobs))
             first = waiting.pop(0)
             yield found.get(first) or _killed(first, folder)
 
 
 def _run_pool(
-    task: Task, plan: Plan, settings: Settings, keys: Sequence[Key], folder: Path, n_jobs: int
+    run: Callable[[Key], Cell], keys: Sequence[Key], folder: Path, n_jobs: int
 ) -> Iterator[tuple[Key, Cell]]:
     """Give finished cells until all are done or the pool breaks."""
     executor = ProcessPoolExecutor(
         max_workers=n_jobs,
         initializer=_start,
-        initargs=(task, plan, settings, folder),
+        initargs=(run, folder),
         env=ONE_THREAD,
     )
     try:
@@ -96,12 +128,12 @@ def _run_pool(
         executor.shutdown(wait=True, kill_workers=True)
 
 
-def _start(task: Task, plan: Plan, settings: Settings, folder: Path) -> None:
-    _state.update(task=task, plan=plan, settings=settings, folder=folder)
+def _start(run: Callable[[Key], Cell], folder: Path) -> None:
+    _state.update(run=run, folder=folder)
 
 
 def _run(key: Key) -> Cell:
-    cell = run_cell(_state["task"], _state["plan"], _state["settings"], *key)
+    cell: Cell = _state["run"](key)
     cell.save(_state["folder"])
     return cell
 

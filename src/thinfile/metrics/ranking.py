@@ -132,6 +132,35 @@ def average_precision_many(y: ArrayLike, score: ArrayLike, weights: NDArray[Any]
 MetricMany = Callable[[Floats, Floats, NDArray[Any]], Floats]
 """(labels, scores, weights (draws, rows)) → (draws,)"""
 
+
+def precision_at(k: int, *, as_lift: bool = False) -> MetricMany:
+    """The rate of class 1 among the k rows of highest score, as a metric for a bootstrap.
+
+    A tie that the cut runs through counts in proportion. A draw is cut at the share k / rows of
+    its weight.
+
+    Parameters
+    ----------
+    k
+        At least 1; all rows where there are fewer.
+    as_lift
+        Over the rate of all rows.
+
+    Examples
+    --------
+    >>> y, score, once = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]), np.ones((1, 4))
+    >>> precision_at(1)(y, score, once), precision_at(1, as_lift=True)(y, score, once)
+    (array([1.]), array([2.]))
+    """
+    if k < 1:
+        raise ParameterError(f"precision_at: k={k} must be a whole number ≥ 1")
+
+    def metric(y: Floats, score: Floats, weights: NDArray[Any]) -> Floats:
+        share = min(1.0, k / len(y))
+        return _many(lambda caught: _top_from(caught, share, as_lift), y, score, weights)
+
+    return metric
+
 RANKING_METRICS: dict[str, MetricMany] = {
     "auc": roc_auc_many,
     "gini": gini_many,
@@ -235,6 +264,23 @@ def _ap_from(caught: Cumulated) -> Floats:
     gained = np.diff(positive, axis=0, prepend=0.0)
     precision_of_all: Floats = np.einsum("td,td->d", precision, gained) / positive[-1]
     return precision_of_all
+
+
+def _top_from(caught: Cumulated, share: float, as_lift: bool) -> Floats:
+    positive, negative = caught
+    total = positive + negative
+    wanted = share * total[-1]
+    # The tie that the cut runs through, by draw, and what lies above it.
+    tie = np.minimum((total < wanted).sum(axis=0), len(total) - 1)
+    draws = np.arange(total.shape[1])
+    above = np.maximum(tie - 1, 0)
+    is_first = tie == 0
+    rows_above = np.where(is_first, 0.0, total[above, draws])
+    events_above = np.where(is_first, 0.0, positive[above, draws])
+    part = (wanted - rows_above) / (total[tie, draws] - rows_above)
+    precision = (events_above + part * (positive[tie, draws] - events_above)) / wanted
+    rate: Floats = precision * total[-1] / positive[-1] if as_lift else precision
+    return rate
 
 
 def _single(

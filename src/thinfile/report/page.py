@@ -60,7 +60,17 @@ def write_report(result: Result, path: str | os.PathLike[str]) -> Path:
     ArtifactError
         If the file cannot be written.
     """
-    page = render(result)
+    return write_page(render(result), path)
+
+
+def write_page(page: str, path: str | os.PathLike[str]) -> Path:
+    """Write a page whole or not at all.
+
+    Raises
+    ------
+    ArtifactError
+        If the file cannot be written.
+    """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -83,14 +93,15 @@ def _write_whole(page: str, temporary: Path, target: Path) -> None:
 
 def render(result: Result) -> str:
     """The page as text; see `write_report`."""
-    _require_packages()
+    require_packages()
     from thinfile.report.parts import created, page_title, parts_of
 
     subject = subject_of(result)
-    return _fill(parts_of(subject), page_title(subject), created(subject))
+    return fill(parts_of(subject), page_title(subject), created(subject))
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """Refuse with the command that installs it where a package of the page is missing."""
     for module, package in PACKAGES.items():
         try:
             importlib.import_module(module)
@@ -98,7 +109,8 @@ def _require_packages() -> None:
             raise MissingPackageError(package, "report", "the report page") from None
 
 
-def _fill(parts: Sequence[Part], title: str, created: str) -> str:
+def fill(parts: Sequence[Part], title: str, created: str) -> str:
+    """The page of any parts, as text."""
     import jinja2
     from markupsafe import Markup
 

@@ -26,7 +26,13 @@ from thinfile.report.protocol import (
     versions,
 )
 from thinfile.report.subject import Subject, is_number
-from thinfile.report.tables import Failure, Table, failures, leaderboard_table
+from thinfile.report.tables import (
+    Failure,
+    Table,
+    failures,
+    leaderboard_table,
+    probe_table,
+)
 from thinfile.report.words import count, interval, percent, spoken, three
 
 MAX_FINDINGS = 12
@@ -69,7 +75,10 @@ class Part:
 
 def parts_of(subject: Subject) -> list[Part]:
     """Every part of the page that there is something to say in."""
+    leaks = leak_parts(subject.result.probes)
+    is_flagged = any(found["flagged"] for found in subject.result.probes)
     return [
+        *(leaks if is_flagged else []),
         _verdict(subject),
         _leaderboard(subject),
         _labels(subject),
@@ -78,8 +87,34 @@ def parts_of(subject: Subject) -> list[Part]:
         *_populations(subject),
         _training(subject),
         Part("card", "Model card", sections=card_sections(subject)),
+        *([] if is_flagged else leaks),
         _protocol(subject),
     ]
+
+
+def leak_parts(probes: Sequence[dict[str, Any]]) -> list[Part]:
+    """What the leak probes found; put it first on the page where one is flagged.
+
+    Parameters
+    ----------
+    probes
+        Findings as `Finding.to_dict` gives them; none gives no part.
+    """
+    if not probes:
+        return []
+    flagged = [found for found in probes if found["flagged"]]
+    if flagged:
+        return [
+            Part(
+                "leaks",
+                "Leak suspected",
+                headline="Do not trust the figures on this page before this is cleared up.",
+                warnings=[str(found["words"]) for found in flagged],
+                tables=[probe_table(probes)],
+            )
+        ]
+    said = f"Leak probes: {count(len(probes))} checked, none raised."
+    return [Part("leaks", "Leak probes", sentences=[said], tables=[probe_table(probes)])]
 
 
 def page_title(subject: Subject) -> str:

@@ -138,6 +138,28 @@ def calibration_table(bins: CalibrationBins) -> Table:
     )
 
 
+def probe_table(probes: Sequence[Row]) -> Table:
+    """Every leak probe with its figure and limit; flagged ones are marked."""
+    return Table(
+        "Leak probes. A figure above its limit is taken for a leak; a leak that is merely strong "
+        "stays below it.",
+        ["Probe", "Asked of", "Figure", "Limit", "What was found"],
+        [_probe_row(found) for found in probes],
+        frozenset(i for i, found in enumerate(probes) if found["flagged"]),
+    )
+
+
+def _probe_row(found: Row) -> list[Cell]:
+    value, limit = found["value"], found["limit"]
+    return [
+        words(found["probe"], "suspected" if found["flagged"] else "none raised"),
+        words(found["subject"] or "all"),
+        number(three(value), value),
+        number("" if limit is None else f"{limit:g}", limit),
+        words(found["words"]),
+    ]
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a method has no result, or not one for every seed."""

@@ -16,8 +16,8 @@ Record = dict[str, float | int | None]
 class History:
     """The course of one training run.
 
-    It is a sequence of records. Each holds ``epoch``, ``step`` (updates done), ``seconds`` since
-    the start, ``learning_rate`` (``learning_rate_2`` for a second phase), the mean of each loss
+    It is a sequence of records. Each holds ``epoch``, ``step`` (updates done), ``seconds`` and
+    ``cpu_seconds`` (of the process, all threads) since the start, ``learning_rate`` (``learning_rate_2`` for a second phase), the mean of each loss
     term and of their weighted sum ``total`` since the record before, ``weight_<term>`` for each
     term whose weight follows a schedule, and what ``check`` measured.
 

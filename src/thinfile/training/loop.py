@@ -166,6 +166,7 @@ class _Run:
     epoch: int = 0
     n_untold: int = 0
     began: float = field(default_factory=time.perf_counter)
+    began_cpu: float = field(default_factory=time.process_time)
 
     def through(self, batches: Batches, max_epochs: int, check_every: int | None) -> History:
         """Train to the end, and leave the module as promised however the run ends."""
@@ -234,6 +235,7 @@ class _Run:
             "epoch": self.epoch,
             "step": self.turns.step,
             "seconds": time.perf_counter() - self.began,
+            "cpu_seconds": time.process_time() - self.began_cpu,
             **self.turns.learning_rates(),
             **self.turns.ledger.close(),
             **self.turns.scheduled_weights(),

@@ -13,7 +13,7 @@ from thinfile.report.words import listing, three
 
 WIDTH, HEIGHT = 250, 95
 PLACES = ("epoch", "round")
-NOT_LOSSES = {*PLACES, "step", "seconds", "terms", "metrics", "stage"}
+NOT_LOSSES = {*PLACES, "step", "seconds", "cpu_seconds", "terms", "metrics", "stage"}
 MAIN_LOSSES = ("total", "classification")
 MAX_POINTS = 150
 TERM_NAMES = {

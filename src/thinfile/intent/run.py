@@ -1,0 +1,285 @@
+"""Every method and baseline on the same customers, and who will buy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from thinfile._version import __version__
+from thinfile.artifact.atomic import writing
+from thinfile.artifact.folder import choose_best
+from thinfile.compare.cell import Cell, cell_key
+from thinfile.compare.folder import RunFolder
+from thinfile.compare.probes.splits import probe_split
+from thinfile.compare.probes.finding import Finding, leak_headline
+from thinfile.compare.probes.tables import probe_tables
+from thinfile.compare.result import (
+    LEVEL,
+    Result,
+    cell_table,
+    histories,
+    label_curve,
+    leaderboard,
+    score_matrix,
+)
+from thinfile.compare.workers import Key, run_all
+from thinfile.intent.board import group_board
+from thinfile.intent.cells import IntentCells
+from thinfile.intent.choice import Choice, choose
+from thinfile.intent.model import IntentModel, save_model
+from thinfile.intent.options import IntentOptions
+from thinfile.intent.result import KIND, IntentResult
+from thinfile.intent.task import IntentTask, frames
+from thinfile.intent.verdict import write_verdict
+from thinfile.methods import METHODS, get_method
+from thinfile.training.device import choose_device
+from thinfile.training.progress import Progress, SilentProgress
+
+MAX_REFERENCE = 20_000
+"""Test rows whose distributions are kept to measure drift by."""
+VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars", "duckdb")
+
+
+def compare_intent(
+    task: IntentTask,
+    out: str | Path,
+    options: IntentOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> IntentResult:
+    """Run every method and baseline on earlier customers, and measure them on later ones.
+
+    Parameters
+    ----------
+    task
+        What :func:`thinfile.intent.task.build_intent_task` made, with the same options.
+    out
+        Folder for cells, tables, the best model and the ranked audience.
+    options
+        Methods, label budgets, seeds.
+    progress
+        Told of every finished cell.
+
+    Returns
+    -------
+    IntentResult
+
+    Raises
+    ------
+    DataError
+        If no method could be run, or `out` holds another comparison.
+    ParameterError
+        If an option breaks its rule.
+    """
+    options = options or IntentOptions()
+    return _Run(task, RunFolder(Path(out)), options, progress or SilentProgress()).through()
+
+
+class _Run:
+    """One comparison on its way from a task to a result."""
+
+    def __init__(
+        self,
+        task: IntentTask,
+        folder: RunFolder,
+        options: IntentOptions,
+        progress: Progress,
+    ) -> None:
+        options.check()
+        choose_device(options.device)
+        self.task, self.folder, self.options, self.progress = task, folder, options, progress
+        self.names = options.names()
+        self.seeds = list(range(options.n_seeds))
+        n_known = len(task.train) + len(task.validation)
+        self.budgets = sorted({min(n, n_known) for n in options.labels or (n_known,)})
+        needs = frozenset().union(*(METHODS[name].needs for name in self.names))
+        self.cells = IntentCells(
+            frames(task, needs | {"aggregates"}),
+            task.y,
+            task.snapshots.cut,
+            task.train,
+            task.validation,
+            task.test,
+            tuple(options.static),
+            task.recipe.horizon.total_seconds() / (7 * 86_400),
+            options.device,
+            dict(options.overrides),
+        )
+
+    def through(self) -> IntentResult:
+        self.folder.open(self._describe(), self._fingerprint())
+        finished = self._finished()
+        choices = {budget: choose(finished, self.task.y, budget) for budget in self.budgets}
+        result = self._result(finished, choices)
+        self._write(result)
+        self._save_model(result, choices)
+        return result
+
+    def _finished(self) -> list[Cell]:
+        keys = [Key(m, b, s) for s in self.seeds for b in self.budgets for m in self.names]
+        known = {key: self.folder.finished(cell_key(*key)) for key in keys}
+        done = [c for c in known.values() if c is not None and c.status == "ok"]
+        ready = {Key(c.method, c.budget, c.seed) for c in done}
+        waiting = [key for key in keys if key not in ready]
+        self.progress.start(len(keys), "comparing")
+        self.progress.advance(len(done))
+        try:
+            for cell in run_all(
+                self.cells, waiting, folder=self.folder.cells, n_jobs=self.options.n_jobs
+            ):
+                done.append(cell)
+                self.progress.advance(1)
+        finally:
+            self.progress.finish()
+        return sorted(done, key=lambda c: (c.budget, self.names.index(c.method), c.seed))
+
+    def _result(self, cells: list[Cell], choices: Mapping[int, Choice]) -> IntentResult:
+        task, seed = self.task, self.options.random_state
+        y = task.y[task.test]
+        table = cell_table(cells, y)
+        scores = score_matrix(cells, len(y), self.seeds)
+        board = leaderboard(table, y, scores, random_state=seed)
+        board = board.with_columns(
+            pl.Series(
+                "chosen",
+                [
+                    choices[b].name == m
+                    for m, b in zip(board["method"], board["budget"], strict=True)
+                ],
+            ),
+            pl.Series(
+                "selection",
+                [
+                    choices[b].validation_auc.get(m)
+                    for m, b in zip(board["method"], board["budget"], strict=True)
+                ],
+                dtype=pl.Float64,
+            ),
+        )
+        groups = group_board(
+            y, scores, task.is_past_buyer[task.test], top=self.options.top, random_state=seed
+        )
+        probes = self._probes()
+        failed = sorted({f"{METHODS[c.method].title} failed: {c.error}" for c in cells if c.error})
+        verdict = write_verdict(groups, choices, leak_headline(probes), task.title, failed)
+        return IntentResult(
+            Result(
+                settings=self._describe(),
+                cells=table,
+                leaderboard=board,
+                verdict=verdict,
+                diagnosis={},
+                test_y=y,
+                test_scores=scores,
+                source_scores={},
+                histories=histories(cells, self.seeds[0]),
+                label_curve=label_curve(board),
+            ),
+            groups,
+            [finding.to_dict() for finding in probes],
+        )
+
+    def _probes(self) -> list[Finding]:
+        task, table = self.task, self.cells.frames["aggregates"]
+        fitted = {"aggregates": task.recipe.aggregates.fitted_until_}
+        return [
+            *probe_split(task.log, task.split, fitted_until=fitted),
+            *probe_tables(
+                table[task.train], task.y[task.train], table[task.test], task.y[task.test]
+            ),
+        ]
+
+    def _describe(self) -> dict[str, Any]:
+        task, recipe = self.task, self.task.recipe
+        parts = {"train": task.train, "validation": task.validation, "test": task.test}
+        cuts = task.snapshots.cut
+        return {
+            "kind": KIND,
+            "title": f"Who will buy {task.title}?",
+            "label": task.title,
+            "target": "later customers",
+            "plan": task.split.name,
+            "buys": recipe.buys.to_dict(),
+            "horizon_days": recipe.horizon.total_seconds() / 86_400,
+            "gap_days": recipe.gap.total_seconds() / 86_400,
+            "log_start": str(task.log.start),
+            "log_end": str(task.log.end),
+            "n_events": task.log.n_events,
+            "n_customers": task.log.n_customers,
+            **{f"n_{name}": len(rows) for name, rows in parts.items()},
+            **{f"{name}_rate": float(task.y[rows].mean()) for name, rows in parts.items()},
+            **{
+                f"{name}_cuts": [str(c) for c in np.unique(cuts[rows].astype("datetime64[D]"))][:20]
+                for name, rows in parts.items()
+            },
+            "n_features": self.cells.frames["aggregates"].width,
+            "history_columns": list(recipe.histories.columns),
+            "top": self.options.top,
+            "budgets": self.budgets,
+            "seeds": self.seeds,
+            "methods": self.names,
+            "mode": "hold-out",
+            "level": LEVEL,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "notes": list(task.notes),
+            "versions": {name: version(name) for name in VERSIONED},
+        }
+
+    def _fingerprint(self) -> str:
+        """Tells two comparisons apart: rows, columns, options and version."""
+        digest = hashlib.sha256()
+        for frame in self.cells.frames.values():
+            plain = frame.select(pl.exclude(pl.List))
+            digest.update(plain.hash_rows(seed=0).to_numpy().tobytes())
+        for array in (self.task.y, self.task.snapshots.stop, self.task.test):
+            digest.update(array.tobytes())
+        same = {
+            "recipe": self.task.recipe.to_dict(),
+            "overrides": dict(self.options.overrides),
+            "device": self.options.device,
+            "version": __version__,
+        }
+        digest.update(json.dumps(same, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
+    def _write(self, result: IntentResult) -> None:
+        folder, found = self.folder, result.result
+        folder.write_table("results.parquet", found.cells)
+        folder.write_arrays("test.safetensors", {"y": found.test_y})
+        folder.write_json("leaderboard.json", found.leaderboard.to_dicts())
+        folder.write_json("label_curve.json", found.label_curve.to_dicts())
+        folder.write_json("diagnosis.json", found.diagnosis)
+        folder.write_json("groups.json", result.groups.to_dicts())
+        folder.write_json("probes.json", result.probes)
+        folder.write_json("verdict.json", found.verdict)
+
+    def _save_model(self, result: IntentResult, choices: Mapping[int, Choice]) -> None:
+        """Save the choice, and rank every customer known at the log's end by it."""
+        budget, found = max(choices), result.result
+        method = get_method(choices[budget].name)
+        cell = self.folder.finished(cell_key(method.name, budget, self.seeds[0]))
+        assert cell is not None
+        estimator = self.cells.final(method, budget, self.seeds[0], cell)
+        model = IntentModel(estimator, self.task.recipe, method.needs)
+        rows = found.leaderboard.filter(
+            (pl.col("method") == method.name) & (pl.col("budget") == budget)
+        ).to_dicts()
+        sample = self.task.test[:: len(self.task.test) // MAX_REFERENCE + 1]
+        saved = save_model(
+            model,
+            self.folder.path / "models",
+            metrics=rows[0],
+            reference=self.cells.table(estimator, method, sample),
+        )
+        choose_best(saved, self.folder.path / "best")
+        ranked = model.score(self.task.log).sort("probability", descending=True)
+        with writing(self.folder.path / "audience.parquet") as temporary:
+            ranked.with_row_index("rank", offset=1).write_parquet(temporary)

@@ -105,7 +105,7 @@ def test_both_arguments_are_named_in_one_message() -> None:
         r"holdout=0.95 must be a number in \[0, 0.9\]",
     ):
         choose_audience(scores(), 5, 0.95)
-    with pytest.raises(ParameterError, match="top=20.5 must be a whole number"):
+    with pytest.raises(ParameterError, match=r"top=20\.5 must be a whole number"):
         choose_audience(scores(), 20.5)  # type: ignore[arg-type]
 
 

@@ -108,8 +108,6 @@ def test_the_verdict_says_no_better_than_where_it_is_so(board: pl.DataFrame) -> 
 def test_a_leak_stands_at_the_top(board: pl.DataFrame) -> None:
     choice = Choice("mlp", {"mlp": 0.9, "boosted_aggregates": 0.8}, "boosted_aggregates", 0.95)
     verdict = write_verdict(board, {100: choice}, "the cut tells the classes apart", "Tea")
-    assert verdict["headline"] == (
-        "These figures cannot be trusted: the cut tells the classes apart"
-    )
+    assert verdict["headline"] == "the cut tells the classes apart"
     assert verdict["flagged"]
     assert verdict["warnings"][0] == "the cut tells the classes apart"

@@ -330,7 +330,8 @@ def _state(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> State:
 def _contiguous(array: Any) -> Any:
     import numpy as np
 
-    return np.ascontiguousarray(array)
+    # NumPy gives a single number a dimension, and then it fits no network any more.
+    return np.ascontiguousarray(array).reshape(np.shape(array))
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -118,6 +118,8 @@ def _family(model: Estimator) -> Callable[[_Parts], str]:
     for cls in type(model).__mro__:
         if cls.__module__.startswith("thinfile.") and cls.__name__ in FAMILIES:
             return FAMILIES[cls.__name__]
+        if cls.__name__ in WITHOUT_EXPORT:
+            break
     raise ArtifactError(f"{type(model).__name__} has no ONNX export")
 
 
@@ -204,6 +206,9 @@ def _network(parts: _Parts) -> str:
     logit = add_network(parts.graph, parts.encoding, parts.model.network_)
     return parts.graph.add("Sigmoid", parts.graph.cast(logit, "double"))
 
+
+WITHOUT_EXPORT = ("FieldClassifier", "HistoryEstimator")
+"""Networks whose inputs are not encoded columns: ids of any size, lists of events."""
 
 FAMILIES: dict[str, Callable[[_Parts], str]] = {
     "NetworkClassifier": _network,

@@ -13,6 +13,8 @@ from thinfile.cli.compare import Budgets
 from thinfile.cli.tables import json_option, print_next
 
 if TYPE_CHECKING:
+    from thinfile.data.event_columns import EventColumns
+    from thinfile.data.events import EventLog
     from thinfile.intent.result import IntentResult
     from thinfile.intent.task import IntentTask
 
@@ -73,7 +75,13 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--top", type=click.IntRange(10), default=500, show_default=True, help="k of the top."
 )
-@click.option("--max-rows", type=click.IntRange(100), default=100_000, show_default=True)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(100),
+    default=100_000,
+    show_default=True,
+    help="Rows of training, of validation and of test.",
+)
 @click.option("--seeds", "n_seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
     "--jobs", "n_jobs", type=click.IntRange(1), help="Processes; one for each core by default."
@@ -137,8 +145,27 @@ def read_intent_task(events: str, given: dict[str, Any], options: Any) -> Intent
         amount=given["amount"],
     )
     buys = Buys(column, tuple(given["buys"]), _action(given["action"]))
-    log = EventLog.from_source(events, roles, store=given["store"])
+    store: Path | None = given["store"]
+    if store is not None and store.exists():
+        log = _stored(store, roles)
+    else:
+        log = EventLog.from_source(events, roles, store=store)
     return build_intent_task(log, buys, horizon, gap=gap, options=options)
+
+
+def _stored(store: Path, roles: EventColumns) -> EventLog:
+    """A log that an earlier call has sorted."""
+    from thinfile.data.events import EventLog
+    from thinfile.errors import DataError
+
+    log = EventLog.open(store)
+    if log.roles != roles:
+        raise DataError(
+            f"--store {str(store)!r} holds a log with other columns ({log.roles}); name another "
+            "folder, or remove it"
+        )
+    click.echo(f"The log was sorted before: read from {store}", err=True)
+    return log
 
 
 def run_and_print(

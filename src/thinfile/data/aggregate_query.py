@@ -123,16 +123,14 @@ def sum_histories(
     """
     connection = _connect()
     try:
-        for rows in blocks_of_rows(snapshots.start, snapshots.stop):
+        for rows in blocks_of_rows(snapshots.start, snapshots.stop, MAX_EVENTS, MAX_PAIRS):
             part = snapshots.take(rows)
             yield rows, _sum_block(connection, log, part, marks, column, named, windows)
     finally:
         connection.close()
 
 
-def blocks_of_rows(
-    start: Ints, stop: Ints, max_events: int = MAX_EVENTS, max_pairs: int = MAX_PAIRS
-) -> Iterator[Ints]:
+def blocks_of_rows(start: Ints, stop: Ints, max_events: int, max_pairs: int) -> Iterator[Ints]:
     """Positions of snapshots, in order of `start`, in blocks that bound the memory.
 
     Snapshots of one start (one customer, that is) stay together; at least one start is in a block.
@@ -227,7 +225,7 @@ def _sum_block(
 
 def _gather(values: pl.Series, rows: Ints) -> pl.Series:
     # A slice is a view; picking rows copies.
-    if rows[-1] - rows[0] + 1 == len(rows):
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return values.slice(int(rows[0]), len(rows))
     return values.gather(rows)
 

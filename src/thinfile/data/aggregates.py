@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thinfile import params
 from thinfile.data.aggregate_query import DAY, Marks, Sums, sum_histories
 from thinfile.data.buys import Buys
+from thinfile.data.event_columns import near_names
 from thinfile.data.related import purchases, related_categories
 from thinfile.errors import DataError, ParameterError
 from thinfile.params import Rule, check_params
@@ -250,8 +251,13 @@ class Aggregates:
         if self.related is None:
             found = related_categories(log, self.buys, self.fitted_until_, column=self._column)
             return tuple(each.value for each in found)
-        if self.related:
-            Buys(self._column, self.related).mask(log)  # names what never occurs
+        known = log.table[self._column].cast(pl.String).drop_nulls().unique()
+        faults = [
+            f"{name!r} never occurs{near_names(name, known.sort().to_list())}"
+            for name in sorted(set(self.related) - set(known))
+        ]
+        if faults:
+            raise DataError(f"column {self._column!r}: related category {'; '.join(faults)}")
         return self.related
 
     def _name(self) -> None:
@@ -324,8 +330,8 @@ class Aggregates:
 
 
 def _total(sums: Sums, n: int, chosen: NDArray[np.bool_], values: NDArray[Any]) -> Floats:
-    total: Floats = np.bincount(sums.snapshot[chosen], weights=values[chosen], minlength=n)
-    return total
+    total = np.bincount(sums.snapshot[chosen], weights=values[chosen], minlength=n)
+    return np.asarray(total, dtype=np.float64)
 
 
 def _least(sums: Sums, n: int, chosen: NDArray[np.bool_]) -> Floats:

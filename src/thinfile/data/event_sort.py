@@ -66,7 +66,8 @@ def _codes(customers: pl.Series, distinct: pl.Series) -> NDArray[np.int32]:
 
 
 def _from(ids: NDArray[Any], low: int) -> NDArray[np.int64]:
-    return (ids - ids.dtype.type(low)).astype(np.int64)
+    place: NDArray[np.int64] = (ids - ids.dtype.type(low)).astype(np.int64)
+    return place
 
 
 def take_rows(frame: pl.DataFrame, order: NDArray[np.int64]) -> pl.DataFrame:

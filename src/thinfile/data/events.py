@@ -151,20 +151,12 @@ class EventLog:
             If columns are missing, times cannot be read or mix zones, a column of numbers holds
             none, or no event is left; all faults in one message, with counts and first rows.
         """
-        raw = as_frame(frame, name="the log")
-        reader = EventReader(
-            sample_of(raw), roles, on_missing_customer=on_missing_customer, on_bad_time=on_bad_time
-        )
-        typed, keep = reader.read(raw)
-        reader.checks.check()
-        del raw, frame
-        return cls._sorted(typed, keep, roles, reader)
+        options = {"on_missing_customer": on_missing_customer, "on_bad_time": on_bad_time}
+        return cls._sorted(*_read(as_frame(frame, name="the log"), roles, **options))
 
     @classmethod
-    def _sorted(
-        cls, typed: pl.DataFrame, keep: pl.Series, roles: EventColumns, reader: EventReader
-    ) -> EventLog:
-        rows = np.flatnonzero(keep.to_numpy())
+    def _sorted(cls, typed: pl.DataFrame, keep: pl.Series, reader: EventReader) -> EventLog:
+        roles, rows = reader.roles, np.flatnonzero(keep.to_numpy())
         instants = typed[roles.time].to_physical().fill_null(0).to_numpy()
         customers, offsets, order = sort_order(typed[roles.customer], instants, rows)
         del instants, rows, keep
@@ -210,10 +202,10 @@ class EventLog:
             If a package for the source or the store is not installed.
         """
         options = {"on_missing_customer": on_missing_customer, "on_bad_time": on_bad_time}
-        if store is not None:
-            write_store(Path(store), source, roles, options)
-            return cls.open(store)
-        return cls.from_table(read_table(source), roles, **options)
+        if store is None:
+            return cls._sorted(*_read(as_frame(read_table(source)), roles, **options))
+        write_store(Path(store), source, roles, options)
+        return cls.open(store)
 
     @classmethod
     def open(cls, store: str | Path, *, verify: bool = False) -> EventLog:
@@ -273,6 +265,15 @@ class EventLog:
             If an argument breaks its rule.
         """
         return take_snapshots(self, cuts, horizon, gap, buys)
+
+
+def _read(
+    raw: pl.DataFrame, roles: EventColumns, **options: str
+) -> tuple[pl.DataFrame, pl.Series, EventReader]:
+    reader = EventReader(sample_of(raw), roles, **options)
+    typed, keep = reader.read(raw)
+    reader.checks.check()
+    return typed, keep, reader
 
 
 def _instant(microseconds: int) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,11 @@ class CodeField:
     vocabulary: Lookup
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a time."""
+        return self.part is not None
+
+    @property
     def name(self) -> str:
         """As tables and messages show it."""
         return self.source if self.part is None else f"{self.source} ({self.part})"
@@ -84,6 +89,7 @@ class BagField:
     source: str
     separator: str
     vocabulary: Lookup
+    is_part: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -116,6 +122,7 @@ class Tally:
     """Values of one field that training rows did not have."""
 
     name: str
+    is_part: bool = False  # of a time: a month that training did not have, say
     n_unseen: int = 0
     n_present: int = 0
     row: int = -1

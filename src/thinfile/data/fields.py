@@ -206,7 +206,7 @@ class FieldEncoder:
         numbers = np.empty((frame.height, len(self.number_names_)), dtype=np.float32)
         codes = np.empty((frame.height, len(self._codes)), dtype=np.int32)
         self._writer.write(frame, numbers, np.empty((frame.height, 0), dtype=np.int32))
-        tallies = [Tally(field.name) for field in self._fields]
+        tallies = [Tally(field.name, field.is_part) for field in self._fields]
         chunks = [(at, frame.slice(at, _CHUNK)) for at in range(0, frame.height, _CHUNK)]
         for at, chunk in chunks:
             for place, field in enumerate(self._codes):
@@ -333,8 +333,7 @@ class FieldEncoder:
         self.bag_cardinalities_ = [field.vocabulary.n_codes for field in bags]
 
     def _refuse(self, tallies: Sequence[Tally]) -> None:
-        timed = {field.name for field in self._codes if field.part is not None}
-        faults = [t.describe() for t in tallies if t.n_unseen and t.name not in timed]
+        faults = [t.describe() for t in tallies if t.n_unseen and not t.is_part]
         if faults:
             raise DataError(f"strict=True: {'; '.join(faults)}")
 

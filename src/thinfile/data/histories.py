@@ -74,9 +74,9 @@ class Histories:
         check_params("Histories", {"columns": columns, "max_events": max_events}, _RULES)
         if len(set(columns)) < len(columns):
             raise ParameterError(f"Histories: columns={columns!r} must not name one twice")
-        if PREFIX + "days_to_cut" in {PREFIX + name for name in columns}:
+        if "days_to_cut" in columns:
             raise ParameterError(
-                "Histories: a column named 'days_to_cut' hides the days to the cut"
+                "Histories: columns must not name 'days_to_cut', which every history has anyway"
             )
         self.columns = tuple(columns)
         self.max_events = int(max_events)
@@ -103,7 +103,7 @@ class Histories:
             self._lists(log, begin[part], snapshots.stop[part], cut[part])
             for part in _slices(snapshots.stop - begin)
         ]
-        return pl.concat(parts or [self._empty(log)], rechunk=True)
+        return pl.concat(parts or [self._empty(log)])
 
     def to_state(self) -> dict[str, Any]:
         """The arguments, as JSON values."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinfile.data.snapshots import Buys, Snapshots, first_events_at
+from thinfile.errors import DataError
 
 if TYPE_CHECKING:
     from thinfile.data.events import EventLog
@@ -43,14 +44,27 @@ def look(log: EventLog, buys: Buys, related: Sequence[str], opens: int, closes: 
     positive, _ = _firsts(log, own)
     feature_day = first_sign[np.searchsorted(with_sign, positive)]
     everyone = np.arange(log.n_customers, dtype=np.int64)
-    return Window(
-        opens,
-        closes,
-        positive,
-        log.times[feature_day],
-        np.flatnonzero(bought),
-        np.setdiff1d(everyone, with_sign),
+    negative = np.setdiff1d(everyone, with_sign)
+    seen = Window(opens, closes, positive, log.times[feature_day], np.flatnonzero(bought), negative)
+    _check_both(seen, buys, log.n_customers)
+    return seen
+
+
+def _check_both(seen: Window, buys: Buys, n_customers: int) -> None:
+    shown = ", ".join(map(repr, buys.values))
+    opens, closes = (
+        np.datetime64(each, "us").astype("M8[s]") for each in (seen.opens, seen.closes)
     )
+    where = f"the observation window ({opens} to {closes})".replace("T", " ")
+    if not len(seen.positive):
+        raise DataError(
+            f"column {buys.column!r}: none of {n_customers} customers buys {shown} in {where}"
+        )
+    if not len(seen.negative):
+        raise DataError(
+            f"column {buys.column!r}: all of {n_customers} customers buy {shown} or a related "
+            f"category in {where}: nobody is left as a negative; name fewer related categories"
+        )
 
 
 def _firsts(log: EventLog, marked: NDArray[np.bool_]) -> tuple[Ints, Ints]:
@@ -62,6 +76,7 @@ def _firsts(log: EventLog, marked: NDArray[np.bool_]) -> tuple[Ints, Ints]:
 
 
 def without(seen: Window, customers: Ints) -> Window:
+    """The same window without some customers."""
     kept = ~np.isin(seen.positive, customers)
     return replace(
         seen,
@@ -126,7 +141,7 @@ def matched_rows(
     positive, cut = seen.positive[rows][order], seen.feature_day[rows][order]
     negative, found, n_again = _draw(log, seen.negative, np.repeat(cut, per_positive), rng)
     # A positive without all its negatives would shift the cuts of one class: it is left out.
-    whole: NDArray[np.bool_] = found.reshape(-1, per_positive).all(axis=1)
+    whole = np.asarray(found.reshape(-1, per_positive).all(axis=1))
     both: NDArray[np.bool_] = np.repeat(whole, per_positive)
     notes = []
     if not whole.all():
@@ -185,12 +200,14 @@ def literal_rows(
     if negative_cut == "last_event":
         # One microsecond later, so that all events of the customer are its history.
         ends = log.times[log.offsets[seen.negative + 1] - 1] + 1
-    known = with_history(log, seen.negative, ends)
-    wanted = min(per_positive * int(rows.sum()), int(known.sum()))
-    chosen = rng.permutation(np.flatnonzero(known))[:wanted]
-    customers = np.concatenate([seen.positive[rows], seen.negative[chosen]])
-    cuts = np.concatenate([seen.feature_day[rows], ends[chosen]])
-    labels = np.repeat([1, 0], [rows.sum(), wanted])
+    known = np.flatnonzero(with_history(log, seen.negative, ends))
+    # Where negatives are too few, positives are left out: the share of each class is fixed.
+    n = min(int(rows.sum()), len(known) // per_positive)
+    positive = rng.permutation(np.flatnonzero(rows))[:n]
+    negative = rng.permutation(known)[: n * per_positive]
+    customers = np.concatenate([seen.positive[positive], seen.negative[negative]])
+    cuts = np.concatenate([seen.feature_day[positive], ends[negative]])
+    labels = np.repeat([1, 0], [len(positive), len(negative)])
     return _snapshots(log, customers, cuts, labels, horizon, gap)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def recipe_split(
     ParameterError
         If an option breaks its rule.
     """
-    _check(locals(), horizon + gap)
+    _check("recipe_split", locals())
     base = time_split(
         log,
         buys,
@@ -157,7 +157,7 @@ def literal_recipe_split(
     related: Sequence[str] | None = None,
     negatives_per_positive: int = 1,
     max_shift: int = 0,
-    negative_cut: str = "window_end",
+    negative_cut: str = "last_event",
     random_state: RandomState = 0,
 ) -> Split:
     """Sample rows as the recipe reads literally. Its figures are wrong; do not use it for a model.
@@ -173,8 +173,8 @@ def literal_recipe_split(
     log, buys, horizon, gap, window, related, negatives_per_positive, max_shift, random_state
         As in :func:`recipe_split`. The window closes with the log; a positive counts whenever in
         the window it buys.
-    negative_cut : {"window_end", "last_event", "positives"}, default "window_end"
-        Where the history of a negative ends: with the window; right after its last event; or,
+    negative_cut : {"last_event", "window_end", "positives"}, default "last_event"
+        Where the history of a negative ends: right after its last event; with the window; or,
         with nothing else changed, at the cut of a positive. The last of them shows what the first
         two are worth, and is flagged for the other two faults only.
 
@@ -190,7 +190,7 @@ def literal_recipe_split(
     ParameterError
         If an option breaks its rule.
     """
-    _check(locals(), timedelta(0))
+    _check("literal_recipe_split", locals())
     closes = microseconds(log.end) + 1
     names, notes = _related(log, buys, related, closes)
     seen = look(log, buys, names, _opening(log, closes, window), closes)
@@ -242,23 +242,21 @@ def shift_copies(log: EventLog, snapshots: Snapshots, max_shift: int) -> Snapsho
     return Snapshots.concat(parts)
 
 
-def _check(given: dict[str, object], shortest: timedelta) -> None:
+def _check(owner: str, given: dict[str, Any]) -> None:
     rules = {
-        "window": instance(timedelta),
         "horizon": instance(timedelta),
         "gap": instance(timedelta),
+        "window": instance(timedelta),
         "negatives_per_positive": integer(1),
         "max_shift": integer(0),
         "negative_cut": one_of(*NEGATIVE_CUTS),
     }
-    owner = "literal_recipe_split" if "negative_cut" in given else "recipe_split"
     check_params(owner, given, rules)
-    window = given["window"]
-    assert isinstance(window, timedelta)
-    if window <= shortest:
+    window, least = given["window"], given["gap"] + given["horizon"]
+    if window <= least:
         raise ParameterError(
-            f"{owner}: window={format_duration(window)} must be longer than "
-            f"{format_duration(shortest)}, which is gap and horizon"
+            f"{owner}: window={format_duration(window)} must be longer than gap and horizon "
+            f"together, which is {format_duration(least)}"
         )
 
 

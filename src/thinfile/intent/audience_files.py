@@ -231,8 +231,9 @@ def read_audience(path: str | Path) -> SavedAudience:
 def _read_record(paths: AudiencePaths) -> dict[str, Any]:
     if not paths.audience.exists():
         raise ArtifactError(f"{paths.audience}: no such file")
+    content = _read(paths.record, paths)
     try:
-        record = json.loads(_read(paths.record, paths))
+        record = json.loads(content)
     except ValueError as error:
         raise ArtifactError(f"{paths.record}: is no JSON: it is damaged") from error
     if not isinstance(record, dict) or record.get("kind") != KIND:

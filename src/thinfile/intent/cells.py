@@ -64,17 +64,16 @@ class IntentCells:
     def __call__(self, key: Key) -> Cell:
         """Fit and score one cell. A method that fails is reported in the cell, not raised."""
         wall, cpu = time.perf_counter(), time.process_time()
+        found: dict[str, Any]
         try:
             with warnings.catch_warnings(), threadpool_limits(1):
                 warnings.simplefilter("ignore")
                 found = self._measure(get_method(key.method), key.budget, key.seed)
         except Exception as error:
             found = {"status": "failed", "error": _in_one_line(error)}
-        seconds = {
-            "wall_seconds": time.perf_counter() - wall,
-            "cpu_seconds": time.process_time() - cpu,
-        }
-        return Cell(key.method, key.budget, key.seed, **seconds, **found)
+        found["wall_seconds"] = time.perf_counter() - wall
+        found["cpu_seconds"] = time.process_time() - cpu
+        return Cell(key.method, key.budget, key.seed, **found)
 
     def labelled(self, budget: int, seed: int) -> Rows:
         """Training and validation rows whose labels a method may see."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,8 +67,10 @@ class FollowUp:
         Last event of the log, where that is before `until`.
     what : str
         What was to be bought, in words.
+    n_new : int
+        Customers of the window who had no score and are in no group.
     notes : tuple of str
-        What the user should know of.
+        What a reader must know before they believe a figure.
     """
 
     levels: pl.DataFrame
@@ -82,6 +83,7 @@ class FollowUp:
     until: datetime
     seen_until: datetime
     what: str
+    n_new: int
     notes: tuple[str, ...]
 
     def level(self, measure: str, group: str) -> dict[str, Any] | None:
@@ -171,7 +173,8 @@ def follow_up(
         until=_instant(stop),
         seen_until=_instant(min(microseconds(log.end), stop)),
         what=what_is_bought(buys),
-        notes=tuple(_notes(log, buys, start, stop, n_new)),
+        n_new=n_new,
+        notes=tuple(_notes(log, buys, start, stop)),
     )
 
 
@@ -236,9 +239,10 @@ def _compare(
             for name in present
         ]
         contrasts += [
-            {"measure": measure.name, "first": a, "second": b, "question": QUESTIONS[a, b]}
+            {"measure": measure.name, "first": a, "second": b, "question": question}
             | _contrast(tell.compare(a, b))
-            for a, b in combinations(present, 2)
+            for (a, b), question in QUESTIONS.items()
+            if a in values and b in values
         ]
     return (
         pl.DataFrame(levels, schema_overrides=_FLOATS, infer_schema_length=None),
@@ -307,7 +311,7 @@ def _instant(at: int) -> datetime:
     return datetime(1970, 1, 1) + timedelta(microseconds=at)
 
 
-def _notes(log: EventLog, buys: Buys, start: int, stop: int, n_new: int) -> list[str]:
+def _notes(log: EventLog, buys: Buys, start: int, stop: int) -> list[str]:
     notes = []
     day = 86_400_000_000
     end, begin = microseconds(log.end), microseconds(log.start)
@@ -323,8 +327,6 @@ def _notes(log: EventLog, buys: Buys, start: int, stop: int, n_new: int) -> list
         )
     if not buys.mask(log, must_occur=False).any():
         notes.append(_absent(log, buys))
-    if n_new:
-        notes.append(f"{n_new} customers of the window had no score and are in no group")
     return notes
 
 

@@ -46,21 +46,12 @@ def headline(found: FollowUp) -> str:
 def sentences(found: FollowUp) -> list[str]:
     """What each comparison says, and what the groups did besides."""
     told = [_comparison(found, question) for question in (CAMPAIGN, RANKING, BOTH)]
-    return [f"{window(found)}.", *filter(None, told), _broad(found)]
+    return [f"{window(found)}.", *filter(None, told), _broad(found), _silent(found)]
 
 
 def warnings(found: FollowUp) -> list[str]:
     """What a reader must know before they believe a figure."""
-    texts = list(found.notes)
-    silent = sum(found.silent.values())
-    if silent:
-        shown = ", ".join(
-            f"{found.silent[name]:,} of {found.sizes[name]:,} {name}"
-            for name in (PICKED, HOLD_OUT, REST)
-            if found.sizes[name]
-        )
-        texts.append(f"customers without an event in the window count as zeros: {shown}")
-    return [text[:1].upper() + text[1:] for text in texts]
+    return [text[:1].upper() + text[1:] for text in found.notes]
 
 
 def window(found: FollowUp) -> str:
@@ -90,7 +81,7 @@ def figure(value: float | None, measure: Measure) -> str:
         return "–"
     if measure.kind == SHARE:
         return f"{100 * value:.1f}%"
-    return f"{value:,.2f}".replace("-", "−")
+    return f"{value:,.{3 if abs(value) < 0.1 else 2}f}".replace("-", "−")
 
 
 def ends(low: float | None, high: float | None, measure: Measure) -> str:
@@ -186,6 +177,16 @@ def _broad(found: FollowUp) -> str:
     return f"{measure.title}: {_joined(parts)}."
 
 
+def _silent(found: FollowUp) -> str:
+    shown = [
+        f"{found.silent[name]:,} of {found.sizes[name]:,} {name}"
+        for name in (PICKED, HOLD_OUT, REST)
+        if found.sizes[name]
+    ]
+    words = f"Without an event in the window, and counted as zeros: {_joined(shown)}."
+    return words + (f" In no group, for want of a score: {found.n_new:,}." if found.n_new else "")
+
+
 def record_of(found: FollowUp) -> dict[str, Any]:
     """The whole follow-up as plain JSON values; a ratio without an upper limit is null."""
     return {
@@ -198,6 +199,7 @@ def record_of(found: FollowUp) -> dict[str, Any]:
         "seen_until": found.seen_until.isoformat(),
         "sizes": found.sizes,
         "silent": found.silent,
+        "n_new": found.n_new,
         "levels": [_finite(row) for row in found.levels.to_dicts()],
         "contrasts": [_finite(row) for row in found.contrasts.to_dicts()],
     }

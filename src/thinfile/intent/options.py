@@ -63,7 +63,7 @@ class IntentOptions:
     max_events : int ≥ 1
         Latest events of a customer that sequence models read.
     max_rows : int ≥ 100
-        Training rows; of more, this many are drawn.
+        Rows of training, of validation and of test; of more, this many are drawn.
     top : int ≥ 10, optional
         Customers that precision and lift are measured for; a tenth of the test's by default. In
         a group the same share of it counts.

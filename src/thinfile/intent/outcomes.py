@@ -78,7 +78,7 @@ def outcomes_of(
     if not own.is_in(known.implode()).any():
         raise DataError(
             f"none of the {len(own)} customers of the audience is among the {len(known)} of the "
-            f"log (audience: {own[0]!r}, log: {known[0]!r})"
+            f"log (audience: {members[CUSTOMER][0]!r}, log: {log.customers[0]!r})"
         )
     counts = _counts(log, buys, window)
     counts = counts.with_columns(known[counts["at"]].alias("key")).drop("at")

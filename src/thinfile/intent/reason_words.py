@@ -132,7 +132,7 @@ def _anything(facts: _Facts, *, has_actions: bool) -> str:
     if last is not None:
         parts.append(f"the last {_ago(last)}" if parts else f"last {thing} {_ago(last)}")
     if facts.amount and not parts:
-        parts.append(_spent(facts.amount, ""))
+        parts.append(_spent(facts.amount, " in all"))
     if n_categories and len(parts) < 2:
         parts.append(f"from {_counted(n_categories, 'category', 'categories')}")
     first = facts.single.get("days_since_first")

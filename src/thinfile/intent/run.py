@@ -18,8 +18,8 @@ from thinfile.artifact.atomic import writing
 from thinfile.artifact.folder import choose_best
 from thinfile.compare.cell import Cell, cell_key
 from thinfile.compare.folder import RunFolder
-from thinfile.compare.probes.splits import probe_split
 from thinfile.compare.probes.finding import Finding, leak_headline
+from thinfile.compare.probes.splits import probe_split
 from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,

@@ -13,6 +13,7 @@ import polars as pl
 
 from thinfile.data.aggregates import Aggregates
 from thinfile.data.buys import Buys
+from thinfile.data.event_columns import near_names
 from thinfile.data.event_split import Split, time_split
 from thinfile.data.events import EventLog
 from thinfile.data.histories import Histories
@@ -24,6 +25,7 @@ from thinfile.intent.recipe import Recipe
 
 Rows = npt.NDArray[np.intp]
 
+PARTS = ("train", "validation", "test")
 MIN_EVENTS = 5
 """Buyers that each part must hold: below that nothing can be measured."""
 
@@ -103,7 +105,8 @@ def build_intent_task(
         raise DataError(f"horizon={horizon} must be above 0 and gap={gap} 0 or more")
     columns = _history_columns(log, buys, options)
     split = _split(log, buys, horizon, gap, options)
-    split = replace(split, train=_some(split.train, options))
+    kept = {name: _some(getattr(split, name), options) for name in PARTS}
+    split = replace(split, **kept)
     _check_parts(split, buys)
     recipe = Recipe(
         log.roles,
@@ -117,13 +120,17 @@ def build_intent_task(
     parts = (split.train, split.validation, split.test)
     snapshots = Snapshots.concat(parts)
     ends = np.cumsum([len(part) for part in parts])
-    positions = [_labelled(snapshots, e - len(p), e) for p, e in zip(parts, ends, strict=True)]
+    train, validation, test = (
+        _labelled(snapshots, end - len(part), end) for part, end in zip(parts, ends, strict=True)
+    )
     return IntentTask(
         log,
         recipe,
         split,
         snapshots,
-        *positions,
+        train,
+        validation,
+        test,
         is_past_buyer=_bought_before(log, buys, snapshots),
         notes=(*log.notes, *split.notes),
     )
@@ -161,12 +168,12 @@ def _aggregates(log: EventLog, buys: Buys, split: Split, options: IntentOptions)
     return Aggregates(buys, windows=tuple(options.windows), related=related).fit(log, split.train)
 
 
-def _some(train: Snapshots, options: IntentOptions) -> Snapshots:
-    """At most `max_rows` training rows, drawn at random."""
-    if len(train) <= options.max_rows:
-        return train
+def _some(rows: Snapshots, options: IntentOptions) -> Snapshots:
+    """At most `max_rows` rows, drawn at random."""
+    if len(rows) <= options.max_rows:
+        return rows
     rng = np.random.default_rng(options.random_state)
-    return train.take(np.sort(rng.permutation(len(train))[: options.max_rows]))
+    return rows.take(np.sort(rng.permutation(len(rows))[: options.max_rows]))
 
 
 def _history_columns(log: EventLog, buys: Buys, options: IntentOptions) -> Sequence[str]:
@@ -177,16 +184,16 @@ def _history_columns(log: EventLog, buys: Buys, options: IntentOptions) -> Seque
     wanted = [c for c in usual if c] if options.history_columns is None else options.history_columns
     lacking = [name for name in (*wanted, *options.static) if name not in log.table.columns]
     if lacking:
-        found = ", ".join(map(repr, log.table.columns))
-        raise DataError(
-            f"the log lacks the columns {', '.join(map(repr, lacking))}; it has {found}"
-        )
+        known = log.table.columns
+        named = ", ".join(f"{name!r}{near_names(name, known)}" for name in dict.fromkeys(lacking))
+        found = ", ".join(map(repr, known))
+        raise DataError(f"the log lacks the columns {named}; it has {found}")
     return list(dict.fromkeys(wanted))
 
 
 def _check_parts(split: Split, buys: Buys) -> None:
     faults = []
-    for name in ("train", "validation", "test"):
+    for name in PARTS:
         rows: Snapshots = getattr(split, name)
         known = rows.label[rows.label >= 0]
         n_events, n = int((known == 1).sum()), len(known)

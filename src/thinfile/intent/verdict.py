@@ -68,7 +68,7 @@ def _headline(
     choice: Choice, mine: Row, rows: Sequence[Row], leak: str | None, task_title: str
 ) -> str:
     if leak:
-        return f"These figures cannot be trusted: {leak}"
+        return leak
     figure = f"AUC {_ends(mine, 'auc')} on later customers"
     if METHODS[choice.name].family != "baseline":
         return f"{task_title}: build on {mine['title']}, {figure}."

@@ -226,7 +226,7 @@ class _Sections(torch.autograd.Function):
     ) -> Tensor:
         (factors,) = ctx.saved_tensors  # (rows, fields · dim)
         rows, fields, width = ctx.shape
-        gradient = factors.new_empty(ctx.shape)
+        gradient: Tensor = factors.new_empty(ctx.shape)
         gradient[:, :, 0] = 0.0 if first is None else first.unsqueeze(1)
         part = torch.zeros_like(factors) if joined is None else joined
         if squares is not None:

@@ -182,8 +182,8 @@ def _lift_facts(found: FollowUp) -> list[Fact]:
     for question, title in ((CAMPAIGN, "Campaign"), (RANKING, "Ranking")):
         row = found.contrast("bought", question)
         if row is not None and row["lift"] is not None:
-            name = f"{title}: {row['first']} / {row['second']}"
-            facts.append(Fact(name, f"{lift(row['lift'])} ×", lift_ends(row)))
+            note = f"{row['first']} / {row['second']}, {lift_ends(row)}"
+            facts.append(Fact(f"{title}: times as many", lift(row["lift"]), note))
     return facts
 
 

@@ -13,18 +13,11 @@ import torch
 from thinfile.data.fields import Fields
 from thinfile.estimator import FloatArray, TrainingData
 from thinfile.metrics.ranking import ks, roc_auc
-from thinfile.network import SCORING_ROWS, Rows, Tensors
+from thinfile.network import SCORING_ROWS, Tensors
 from thinfile.nn.fused_embedding import FusedEmbedding
 from thinfile.nn.interaction import DeepFMNetwork
 from thinfile.training.bags import TensorBag
 from thinfile.training.device import lean_cpu
-
-
-@dataclass(frozen=True)
-class FieldData(TrainingData):
-    """Training data; `split` has the rows to train on and to stop by if time decides."""
-
-    split: tuple[Rows, Rows] | None = None
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class Turns:
         phase.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         if phase.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._own[index], phase.clip_norm)
+            _clip(self._own[index], phase.clip_norm)
         phase.optimizer.step()
         self.step += 1
 
@@ -243,6 +243,24 @@ def _weighted_sum(terms: Terms, weights: Mapping[str, float | Schedule], step: i
         total = part if total is None else total + part
     assert total is not None  # an empty mapping is refused at the first turn
     return total
+
+
+def _clip(parameters: list[nn.Parameter], longest: float) -> None:
+    """Scale the gradient down to a norm; torch's own routine does not know sparse gradients."""
+    moved = [p for p in parameters if p.grad is not None]
+    sparse = [p for p in moved if p.grad is not None and p.grad.is_sparse]
+    if not sparse:
+        nn.utils.clip_grad_norm_(moved, longest)
+        return
+    for parameter in sparse:
+        assert parameter.grad is not None
+        # A row that was looked up twice has one gradient, the sum.
+        parameter.grad = parameter.grad.coalesce()
+    gradients = [
+        p.grad.values() if p.grad.is_sparse else p.grad for p in moved if p.grad is not None
+    ]
+    total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (longest / (total + 1e-6)).clamp(max=1.0))
 
 
 def _values(gradient: torch.Tensor) -> torch.Tensor:

@@ -84,9 +84,8 @@ def level_chart(rows: list[Row], measure: Measure) -> Any:
     room = (high - low) or 1.0
     # The right edge is carried past the printed figures.
     scale = alt.Scale(domain=[low, high + 0.32 * room], nice=False)
-    axis = alt.Axis(format=".0%" if measure.kind == SHARE and room > 0.04 else "~g", tickCount=4)
-    if measure.kind == SHARE and room <= 0.04:
-        axis = alt.Axis(format=".1~%", tickCount=4)
+    fine = ".1~%" if room <= 0.04 else ".0%"
+    axis = alt.Axis(format=fine if measure.kind == SHARE else ",.2~f", tickCount=4)
     names = alt.Axis(grid=False, ticks=False, domain=False)
     y = alt.Y("group:N", sort=list(GROUPS), title=None, axis=names)
     base = alt.Chart(data(rows)).encode(y=y)
@@ -170,28 +169,29 @@ def lift_chart(rows: list[Row]) -> Any:
     questions = [each for each in TITLES.values() if any(r["question"] == each for r in rows)]
     low, high = min(r["from"] for r in rows), max(r["to"] for r in rows)
     # Room for the figures right of the longest line, on a logarithmic axis.
-    scale = alt.Scale(type="log", domain=[low, high * (high / low) ** 0.35], nice=False)
+    scale = alt.Scale(
+        type="log", domain=[low * (low / high) ** 0.03, high * (high / low) ** 0.35], nice=False
+    )
     ticks = [v for v in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if low <= v <= high]
-    names = alt.Axis(ticks=False, domain=False, labelLimit=260)
+    names = alt.Axis(ticks=False, domain=False, labelLimit=320)
     y = alt.Y("title:N", sort=titles, title=None, axis=names)
     offset = alt.YOffset("question:N", sort=questions)
     colours = {TITLES[key]: colour for key, colour in QUESTION_COLOURS.items()}
-    colour = alt.Color(
-        "question:N",
-        scale=alt.Scale(domain=questions, range=[colours[each] for each in questions]),
-        legend=alt.Legend(symbolType="circle", symbolOpacity=1),
-    )
+    palette = alt.Scale(domain=questions, range=[colours[each] for each in questions])
+    legend = alt.Legend(symbolType="circle", symbolOpacity=1)
+    stroke = alt.Stroke("question:N", scale=palette, legend=None)
+    fill = alt.Fill("question:N", scale=palette, legend=None)
     base = alt.Chart(data(rows)).encode(y=y, yOffset=offset)
     axis = alt.Axis(format="~g", values=ticks)
     spans = base.mark_rule(strokeWidth=2.5).encode(
         x=alt.X("from:Q", scale=scale, title="Times as much (logarithmic)", axis=axis),
         x2="to:Q",
-        color=colour,
+        color=alt.Color("question:N", scale=palette, legend=legend),
     )
     points = base.mark_point(size=80, opacity=1, strokeWidth=2).encode(
         x=alt.X("value:Q", scale=scale),
-        stroke=colour,
-        fill=alt.condition("datum.told", colour, alt.value("white")),
+        stroke=stroke,
+        fill=alt.condition("datum.told", fill, alt.value("white")),
         tooltip=[
             alt.Tooltip("title:N", title="Measure"),
             alt.Tooltip("question:N", title="Groups"),

@@ -1,11 +1,16 @@
-"""The Frappe benchmark: published validation and test rows, and the training rows rebuilt.
+"""Frappe as the public DeepFM benchmark has it, with its training file rebuilt.
 
-The published training file is not among the public tables. It is rebuilt: ids are numbered by
-first appearance in the raw log, field by field; training positives are the log without the
-positives of validation and test; each positive gets two negatives with its own context and an app
-that its user never used (Baltrunas et al., "Frappe: understanding the usage and perception of
-mobile app recommendations in-the-wild", 2015; He and Chua, "Neural factorization machines", 2017,
-who made the split).
+Validation and test are published as libfm files; the training file is not at hand. Its parts are:
+ids are numbered by first appearance in the raw log, field by field; the 96,203 raw rows are the
+positives, and each has two negatives with its own user and context and an app, drawn evenly, that
+the user never used. What validation and test hold of both is left out, so 67,604 positives and
+134,423 negatives remain: 202,027 rows, the published number. Which apps the negatives show is the
+only thing that is not known, and is drawn here.
+
+``python benchmarks/frappe_data.py`` checks all of this and prints what it found.
+
+Reference: Baltrunas et al., Frappe: understanding the usage and perception of mobile app
+recommendations in-the-wild, 2015 (arXiv 1505.03014).
 """
 
 from __future__ import annotations
@@ -13,8 +18,10 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,102 +42,132 @@ FIELDS = (
     "city",
 )
 N_NEGATIVES = 2
-Codes = npt.NDArray[np.int32]
-Labels = npt.NDArray[np.int8]
+PUBLISHED = {"train": 202_027, "validation": 57_722, "test": 28_860}
+N_IDS = 5_382
+
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Frappe:
-    """Ids of the ten fields, (rows, 10) int32, each field with numbers of its own; labels 1 and 0.
+class Part:
+    """Rows of one file: ids in the published numbering (rows, 10), and the label 0 or 1."""
 
-    `cardinalities` holds ids 0 … n of each field; one id space over all fields is `ids + offsets`.
+    ids: Ids
+    y: Ids
+
+    def frame(self) -> pl.DataFrame:
+        return pl.DataFrame({name: self.ids[:, i] for i, name in enumerate(FIELDS)})
+
+
+def load_frappe(random_state: int = 0) -> tuple[dict[str, Part], list[int]]:
+    """Return train, validation and test, and the first id of each field and the end of the last.
+
+    Raises
+    ------
+    SystemExit
+        If a file does not fit the published sizes or numbering.
     """
-
-    x_train: Codes
-    y_train: Labels
-    x_validation: Codes
-    y_validation: Labels
-    x_test: Codes
-    y_test: Labels
-    cardinalities: tuple[int, ...]
-
-    @property
-    def offsets(self) -> Codes:
-        """Where each field starts in the numbering of the published files."""
-        return np.concatenate([[0], np.cumsum(self.cardinalities[:-1])]).astype(np.int32)
-
-    def frame(self, part: str) -> pl.DataFrame:
-        """One part as a table of ids: "train", "validation" or "test"."""
-        return pl.DataFrame(getattr(self, f"x_{part}"), schema=list(FIELDS), orient="row")
-
-
-def load_frappe(random_state: int = 0) -> Frappe:
-    """Read validation and test as published, and rebuild the training rows."""
     folder = data_folder() / "frappe"
-    log, cardinalities = _numbered(folder)
-    offsets = np.concatenate([[0], np.cumsum(cardinalities[:-1])])
-    published = [
-        _libfm(folder / f"frappe.{part}.libfm.gz", offsets) for part in ("validation", "test")
-    ]
-    held = np.concatenate([x[y == 1] for x, y in published])
-    positives = _without(log, held)
-    negatives = _negatives(log, positives, np.random.default_rng(random_state))
-    x_train = np.concatenate([positives, negatives])
-    y_train = np.repeat([1, 0], [len(positives), len(negatives)]).astype(np.int8)
-    (x_validation, y_validation), (x_test, y_test) = published
-    return Frappe(
-        x_train, y_train, x_validation, y_validation, x_test, y_test, tuple(cardinalities)
+    raw, starts = _numbered(_raw(folder / "Mobile_Frappe.zip"))
+    parts = {name: _libfm(folder / f"frappe.{name}.libfm.gz") for name in ("validation", "test")}
+    rng = np.random.default_rng(random_state)
+    positives = _left(raw, [part.ids[part.y == 1] for part in parts.values()])
+    contexts = _left(
+        np.repeat(np.delete(raw, 1, axis=1), N_NEGATIVES, axis=0),
+        [np.delete(part.ids[part.y == 0], 1, axis=1) for part in parts.values()],
     )
-
-
-def _numbered(folder: Path) -> tuple[Codes, list[int]]:
-    """The raw log with ids by first appearance, and the number of ids of each field."""
-    with zipfile.ZipFile(folder / "Mobile_Frappe.zip") as archive:
-        raw = archive.read("Mobile_Frappe/frappe/frappe.csv")
-    table = pl.read_csv(io.BytesIO(raw), separator="\t", infer_schema_length=0)
-    columns, sizes = [], []
-    for field in FIELDS:
-        values = table[field].unique(maintain_order=True)
-        ids = pl.DataFrame({field: values}).with_row_index("id")
-        columns.append(
-            table.select(field).join(ids, on=field, how="left", maintain_order="left")["id"]
-        )
-        sizes.append(len(values))
-    return np.stack([each.to_numpy() for each in columns], axis=1).astype(np.int32), sizes
-
-
-def _libfm(path: Path, offsets: npt.NDArray[np.int64]) -> tuple[Codes, Labels]:
-    with gzip.open(path, "rt") as file:
-        rows = [line.split() for line in file]
-    y = np.array([row[0] == "1" for row in rows], dtype=np.int8)
-    ids = np.array([[int(each.split(":")[0]) for each in row[1:]] for row in rows])
-    return (ids - offsets).astype(np.int32), y
-
-
-def _without(log: Codes, held: Codes) -> Codes:
-    """Rows of the log that are not among the held-out positives; each of those takes out one."""
-    rows, which, counts = np.unique(
-        np.concatenate([log, held]), axis=0, return_inverse=True, return_counts=True
+    held_out = np.concatenate([part.ids for part in parts.values()])
+    negatives = _with_unused_items(contexts, raw, held_out, starts, rng)
+    train = Part(
+        np.concatenate([positives, negatives]),
+        np.repeat([1, 0], [len(positives), len(negatives)]),
     )
-    which = which.ravel()
-    n_held = np.bincount(which[len(log) :], minlength=len(rows))
-    n_log = counts - n_held
-    if (n_held > n_log).any():
-        raise ValueError(f"{int((n_held > n_log).sum())} held-out positives are not in the log")
-    order = np.argsort(which[: len(log)], kind="stable")
-    place = np.arange(len(log)) - np.concatenate([[0], np.cumsum(n_log)])[which[order]]
-    kept = order[place >= n_held[which[order]]]
-    return log[np.sort(kept)]
+    found = {"train": train, **parts}
+    _check(found, starts)
+    return found, starts
 
 
-def _negatives(log: Codes, positives: Codes, rng: np.random.Generator) -> Codes:
-    """For each positive two rows with its context and an app that its user never used."""
-    n_items = int(log[:, 1].max()) + 1
-    used = np.unique(log[:, 0].astype(np.int64) * n_items + log[:, 1])
-    rows = np.repeat(positives, N_NEGATIVES, axis=0)
-    wrong = np.arange(len(rows))
-    while len(wrong):
-        rows[wrong, 1] = rng.integers(n_items, size=len(wrong))
-        pairs = rows[wrong, 0].astype(np.int64) * n_items + rows[wrong, 1]
-        wrong = wrong[np.isin(pairs, used)]
+def _raw(path: Path) -> pl.DataFrame:
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("Mobile_Frappe/frappe/frappe.csv")
+    return pl.read_csv(io.BytesIO(text), separator="\t", quote_char=None)
+
+
+def _numbered(raw: pl.DataFrame) -> tuple[Ids, list[int]]:
+    starts, columns = [0], []
+    for name in FIELDS:
+        values = raw[name].unique(maintain_order=True).to_list()
+        number = {value: starts[-1] + i for i, value in enumerate(values)}
+        columns.append([number[value] for value in raw[name].to_list()])
+        starts.append(starts[-1] + len(values))
+    return np.array(columns, dtype=np.int64).T, starts
+
+
+def _libfm(path: Path) -> Part:
+    with gzip.open(path, "rt") as lines:
+        rows = [line.split() for line in lines]
+    ids = [[int(cell.partition(":")[0]) for cell in row[1:]] for row in rows]
+    y = [int(row[0]) == 1 for row in rows]
+    return Part(np.array(ids, dtype=np.int64), np.array(y, dtype=np.int64))
+
+
+def _left(rows: Ids, taken: list[Ids]) -> Ids:
+    """The rows less those taken, each as often as it is left over."""
+    count = Counter(map(tuple, rows.tolist()))
+    count.subtract(Counter(map(tuple, np.concatenate(taken).tolist())))
+    if strays := sum(-n for n in count.values() if n < 0):
+        raise SystemExit(f"Frappe: {strays} rows of validation and test are not in the raw log")
+    return np.array(list(count.elements()), dtype=np.int64)
+
+
+def _with_unused_items(
+    contexts: Ids, raw: Ids, held_out: Ids, starts: list[int], rng: np.random.Generator
+) -> Ids:
+    """Give each context an app that its user never used, and no row of validation and test."""
+    n_items = starts[2] - starts[1]
+    used = np.zeros((starts[1], n_items), dtype=bool)
+    used[raw[:, 0], raw[:, 1] - starts[1]] = True
+    rows = np.insert(contexts, 1, starts[1], axis=1)
+    again = np.ones(len(rows), dtype=bool)
+    while again.any():
+        rows[again, 1] = starts[1] + rng.integers(0, n_items, int(again.sum()))
+        again = used[rows[:, 0], rows[:, 1] - starts[1]]
+        again |= np.isin(_keys(rows, starts), _keys(held_out, starts))
     return rows
+
+
+def _keys(rows: Ids, starts: list[int]) -> Ids:
+    """One number per row."""
+    codes = (rows - starts[:-1]).T
+    return np.ravel_multi_index(tuple(codes), tuple(np.diff(starts).tolist())).astype(np.int64)
+
+
+def _check(parts: dict[str, Part], starts: list[int]) -> None:
+    sizes = {name: len(part.y) for name, part in parts.items()}
+    if sizes != PUBLISHED or starts[-1] != N_IDS:
+        raise SystemExit(f"Frappe: {sizes} rows and {starts[-1]} ids, not {PUBLISHED} and {N_IDS}")
+    for name, part in parts.items():
+        low, high = np.array(starts[:-1]), np.array(starts[1:])
+        if ((part.ids < low) | (part.ids >= high)).any():
+            raise SystemExit(f"Frappe: an id of {name} lies outside its field's numbers")
+
+
+def summary(parts: dict[str, Part], starts: list[int]) -> dict[str, Any]:
+    """Rows, share of positives, and how many rows of validation and test are in training too."""
+    known = set(map(tuple, parts["train"].ids.tolist()))
+    return {
+        "fields": dict(zip(FIELDS, np.diff(starts).tolist(), strict=True)),
+        **{
+            name: {
+                "rows": len(part.y),
+                "positive": round(float(part.y.mean()), 4),
+                "in training": sum(tuple(row) in known for row in part.ids.tolist()),
+            }
+            for name, part in parts.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    for key, value in summary(*load_frappe()).items():
+        print(key, value)

@@ -68,7 +68,9 @@ def test_high_values_first_with_empty_cells_in_front():
     X = pl.DataFrame({"noise": rng.normal(size=500), "value": value})
     model = BestColumnClassifier(random_state=0).fit(X, y)
     assert (model.column_, model.direction_, model.missing_) == ("value", 1, "first")
-    empty, low = model.predict_proba(pl.DataFrame({"noise": [0.0, 0.0], "value": [None, 0.0]}))[:, 1]
+    empty, low = model.predict_proba(pl.DataFrame({"noise": [0.0, 0.0], "value": [None, 0.0]}))[
+        :, 1
+    ]
     assert empty > low
 
 

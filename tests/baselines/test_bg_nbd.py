@@ -101,7 +101,9 @@ def test_columns_of_other_names_can_be_given_and_a_wrong_name_is_refused(table):
 def test_where_no_default_name_is_there_the_first_three_numbers_stand_in():
     X = np.random.default_rng(0).normal(0, 3, (200, 4))
     model = BGNBDClassifier().fit(X, np.arange(200) % 2)
-    assert model.notes_[0].startswith("column 'own_repeat_purchases' is not there: 'x0', 'x1', 'x2'")
+    assert model.notes_[0].startswith(
+        "column 'own_repeat_purchases' is not there: 'x0', 'x1', 'x2'"
+    )
     assert np.isfinite(model.predict_proba(X)).all()
 
 

@@ -96,7 +96,12 @@ def test_probabilities_and_expectations_are_those_of_a_simulation(horizon):
     is_alive = law.probability_alive(repeat, recency, age)
     expected = law.expected_purchases(repeat, recency, age, horizon)
     # By what the law says, and by what was seen: each group must come true.
-    groups = [repeat == 0, repeat == 1, (repeat > 3) & (recency < 15), (repeat > 3) & (recency > 25)]
+    groups = [
+        repeat == 0,
+        repeat == 1,
+        (repeat > 3) & (recency < 15),
+        (repeat > 3) & (recency > 25),
+    ]
     groups += [(chance >= low) & (chance < low + 0.25) for low in np.arange(0, 1, 0.25)]
     for group in groups:
         n = group.sum()
@@ -182,7 +187,9 @@ def test_every_fault_of_a_history_in_one_message():
         fit_bg_nbd([1], [5.0, 6.0], [4.0])
     with pytest.raises(DataError, match="none of 2 customers bought twice"):
         fit_bg_nbd([0, 0], [0, 0], [5, 6])
-    with pytest.raises(DataError, match=r"age: 1 of 1 rows are not ≥ recency \(first: row 0, nan\)"):
+    with pytest.raises(
+        DataError, match=r"age: 1 of 1 rows are not ≥ recency \(first: row 0, nan\)"
+    ):
         fit_bg_nbd([1], [1], [np.nan])
 
 

@@ -184,14 +184,14 @@ def test_related_categories_are_mined_before_the_window_closes() -> None:
         customer=pl.Series(np.repeat(log.customers.to_numpy(), np.diff(log.offsets)))
     )
     own = with_basket.filter(pl.col("category") == "own")
-    # From June on own comes with "late"; all the time it comes with "always".
+    # From June on own comes with "summer"; all the time it comes with "always".
     always = own.with_columns(category=pl.lit("always"))
-    late = own.filter(pl.col("time") > START + 320 * DAY).with_columns(category=pl.lit("late"))
+    late = own.filter(pl.col("time") > START + 320 * DAY).with_columns(category=pl.lit("summer"))
     table = pl.concat([with_basket, always, late])
     split = recipe_split(EventLog.from_table(table, ROLES), OWN, MONTH, window=150 * DAY)
     (told,) = [note for note in split.notes if note.startswith("related categories before")]
     assert "'always' (lift" in told
-    assert "late" not in told
+    assert "summer" not in told
 
 
 # Shifted copies ---------------------------------------------------------------------------------

@@ -74,7 +74,9 @@ def test_bad_input_is_named(log: EventLog, buys: Buys) -> None:
         build_intent_task(log, Buys("categroy", ("x",)), HORIZON, options=OPTIONS)
     with pytest.raises(DataError, match="no such thing"):
         build_intent_task(log, Buys("category", ("no such thing",)), HORIZON, options=OPTIONS)
-    with pytest.raises(DataError, match=r"the log lacks the columns 'chanel' .near: 'channel'.; it has"):
+    with pytest.raises(
+        DataError, match=r"the log lacks the columns 'chanel' .near: 'channel'.; it has"
+    ):
         build_intent_task(log, buys, HORIZON, options=replace(OPTIONS, static=("chanel",)))
     with pytest.raises(DataError, match=r"the log spans"):
         build_intent_task(log, buys, timedelta(days=300), options=OPTIONS)

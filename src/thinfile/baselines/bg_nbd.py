@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from thinfile import params
 from thinfile.baselines.bg_nbd_law import BGNBDParameters, fit_bg_nbd
+from thinfile.baselines.first_purchase import FirstPurchase, fit_first_purchase
 from thinfile.data.encode import Encoded, TableEncoder
 from thinfile.errors import DataError
 from thinfile.estimator import Estimator, FloatArray, State, TrainingData
@@ -30,9 +31,10 @@ class BGNBDClassifier(Estimator):
     beat. Do not use it where prices, seasons or anything but the customer's own rhythm decides.
 
     A customer who has bought the category is scored by BG/NBD of the category. Who never bought
-    it is scored by BG/NBD of the whole store: expected visits within the horizon times the chance
-    that a visit is the first purchase of the category (buyers per visit made before it). So the
-    second group comes after the first only as far as the probabilities say.
+    it is scored by BG/NBD of the whole store: so many visits are expected within the horizon, and
+    the chance that one of them brings the first purchase of the category falls with the visits
+    that brought none. So the second group comes after the first only as far as the probabilities
+    say.
 
     `y` must hold two classes, as for every estimator, but no label changes what is fitted; all
     rows count, labelled or not. (With labels of a target *and* a source, ``target_rate="auto"``
@@ -56,8 +58,8 @@ class BGNBDClassifier(Estimator):
         Of the category; None where the columns give none, and everybody gets the base rate.
     store_law_ : BGNBDParameters or None
         Of the whole store; without it who never bought gets half of the lowest probability.
-    visit_share_ : float
-        Chance that a visit of a customer who never bought the category is his first purchase.
+    first_ : FirstPurchase or None
+        How the first purchase of the category comes with visits of the store.
 
     Raises
     ------
@@ -134,7 +136,7 @@ class BGNBDClassifier(Estimator):
         self._own, self._store = self._choose_columns()
         self.law_ = self._fit_law(data.encoded, self._own, "category")
         self.store_law_ = self._fit_law(data.encoded, self._store, "store")
-        self.visit_share_ = self._share_of_visits(data.encoded)
+        self.first_ = self._fit_first(data.encoded)
         self._base_rate = float(data.y[data.is_labelled].mean())
         self._lowest = 0.5 * self._base_rate
         if self.law_ is None:
@@ -185,16 +187,16 @@ class BGNBDClassifier(Estimator):
         last: FloatArray = np.where(x > 0, raw[:, 1], 0.0)
         return (x, last, np.maximum(raw[:, 2], last)), bought
 
-    def _share_of_visits(self, encoded: Encoded) -> float:
-        """Buyers of the category per store visit made up to the first purchase of it."""
+    def _fit_first(self, encoded: Encoded) -> FirstPurchase | None:
+        """How the first purchase of the category comes with visits of the store."""
         if self.law_ is None or self.store_law_ is None:
-            return 0.0
+            return None
         (_, _, own_age), bought = self._history(encoded, self._own)
         (x, last, now), visited = self._history(encoded, self._store)
         # Visits are taken as evenly spread between the first and the last.
         before = np.clip((now - own_age) / np.maximum(last, 1e-9), 0.0, 1.0)
-        visits = np.where(bought, 1.0 + x * before, 1.0 + x)[visited | bought]
-        return float(bought.sum() / visits.sum())
+        visits = np.where(bought, 1.0 + x * before, 1.0 + x)
+        return fit_first_purchase(visits[visited], bought[visited])
 
     # Scoring -----------------------------------------------------------------------------------
 
@@ -213,12 +215,11 @@ class BGNBDClassifier(Estimator):
 
     def _newcomers(self, encoded: Encoded) -> FloatArray:
         """Probability of a first purchase for who never bought the category."""
-        if self.store_law_ is None:
+        if self.store_law_ is None or self.first_ is None:
             return np.full(len(encoded), self._lowest)
         history, visited = self._history(encoded, self._store)
-        visits = self.store_law_.expected_purchases(*history, self.horizon_weeks)
-        chances = -np.expm1(-self.visit_share_ * visits)
-        return np.where(visited, chances, 0.0)
+        further = self.store_law_.expected_purchases(*history, self.horizon_weeks)
+        return np.where(visited, self.first_.probability(history[0] + 1.0, further), 0.0)
 
     # State -------------------------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ class BGNBDClassifier(Estimator):
                 "store": self._store,
                 "law": None if self.law_ is None else asdict(self.law_),
                 "store_law": None if self.store_law_ is None else asdict(self.store_law_),
-                "visit_share": self.visit_share_,
+                "first": None if self.first_ is None else asdict(self.first_),
                 "base_rate": self._base_rate,
                 "lowest": self._lowest,
             }
@@ -239,7 +240,8 @@ class BGNBDClassifier(Estimator):
         values = state.values
         self._own, self._store = list(values["own"]), list(values["store"])
         self.law_, self.store_law_ = _law(values["law"]), _law(values["store_law"])
-        self.visit_share_ = float(values["visit_share"])
+        first = values["first"]
+        self.first_ = None if first is None else FirstPurchase(**first)
         self._base_rate, self._lowest = float(values["base_rate"]), float(values["lowest"])
 
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from thinfile.intent.result import IntentResult
     from thinfile.intent.task import IntentTask
 
-LEAK = "LEAK"
-
-
 class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between."""
 
@@ -187,7 +184,7 @@ def run_and_print(
     else:
         _print(result)
     if result.verdict["flagged"]:
-        click.echo(f"{LEAK}: {result.verdict['headline']}", err=True)
+        click.echo(f"thinfile: {result.verdict['headline']}", err=True)
     return page
 
 

@@ -45,7 +45,7 @@ def parse_duration(text: str) -> timedelta:
     >>> parse_duration("1.5 d")
     datetime.timedelta(days=1, seconds=43200)
     """
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d+)?)\s*(s|min|h|d|w)\s*", str(text).lower(), re.ASCII)
+    match = re.fullmatch(r"\s*(\d{1,10}(?:\.\d+)?)\s*(s|min|h|d|w)\s*", str(text).lower(), re.ASCII)
     span = _UNITS[match[2]] * float(match[1]) if match else None
     if span is None or span > _LONGEST:
         raise ParameterError(

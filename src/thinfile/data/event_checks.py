@@ -139,7 +139,9 @@ class LogChecks:
         shown = ", ".join(
             f"{'no zone' if zone == NO_ZONE else zone} in {each.count} of {self.n_rows} rows "
             f"{each.first}"
-            for zone, each in sorted(self.zones.items(), key=lambda pair: -pair[1].count)
+            for zone, each in sorted(
+                self.zones.items(), key=lambda pair: (-pair[1].count, pair[1].row)
+            )
         )
         return [f"column {self.roles.time!r}: a mix of time zones: {shown}; bring all to UTC first"]
 

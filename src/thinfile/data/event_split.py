@@ -88,10 +88,10 @@ def time_split(
     """
     _check_options(n_train_cuts, holdout_customers)
     test_cut, validation_cut, train_cuts = split_cuts(log, horizon, gap, n_train_cuts)
-    parts = [
-        log.snapshots(cuts, horizon, gap, buys)
-        for cuts in (train_cuts, [validation_cut], [test_cut])
-    ]
+    rows = log.snapshots([*train_cuts, validation_cut, test_cut], horizon, gap, buys)
+    ends = [np.datetime64(cut, "us") for cut in (validation_cut, test_cut)]
+    place = np.searchsorted(np.array(ends), rows.cut, side="right")
+    parts = [rows.take(place == k) for k in range(3)]
     notes = _cut_notes(len(train_cuts), n_train_cuts) + _unseen_notes(log, parts)
     if holdout_customers:
         parts, note = _hold_out(log, parts, holdout_customers, random_state)

@@ -99,13 +99,15 @@ def _is_clock(dtype: pl.DataType) -> bool:
     return isinstance(dtype, (pl.Datetime, pl.Duration, pl.Time))
 
 
-def sorted_batches(folder: Path, schema: pl.Schema) -> Iterator[pl.DataFrame]:
+def sorted_batches(folder: Path, schema: pl.Schema, roles: EventColumns) -> Iterator[pl.DataFrame]:
     """Read the spooled log by customer, time and row, in one sort that spills into `folder`."""
     import duckdb
 
     files = str(folder / "*.parquet").replace("'", "''")
     columns = ", ".join(f"c{place}" for place in range(len(schema)))
-    query = f"SELECT {columns} FROM read_parquet('{files}') ORDER BY c0, c1, {_ROW}"
+    names = list(schema)
+    keys = f"c{names.index(roles.customer)}, c{names.index(roles.time)}, {_ROW}"
+    query = f"SELECT {columns} FROM read_parquet('{files}') ORDER BY {keys}"
     config: dict[str, Any] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(folder / "temporary"),

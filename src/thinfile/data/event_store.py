@@ -75,7 +75,7 @@ def write_store(
         work.mkdir()
         schema = spool(source, reader, work)
         reader.checks.check()
-        _write_sorted(sorted_batches(work, schema), schema, roles, folder)
+        _write_sorted(sorted_batches(work, schema, roles), schema, roles, folder)
         shutil.rmtree(work)
         _write_manifest(folder, roles, reader)
 

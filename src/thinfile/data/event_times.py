@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -10,6 +13,7 @@ from thinfile.errors import DataError
 from thinfile.schema.dates import read_date
 from thinfile.schema.guess_date import DateGuess, guess_date, pivot_of
 from thinfile.schema.guess_text import date_like
+from thinfile.schema.missing import as_text
 
 MICROSECONDS = pl.Datetime("us")
 
@@ -18,6 +22,8 @@ _WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nan
 # Whole numbers from 1973 to 2103 as seconds since 1970: below them lie dates such as 20110131.
 _EARLIEST, _LATEST = 10**8, 42 * 10**8
 _ENOUGH = 0.9
+# Numbers of one order of magnitude leave little doubt; those that do not fit are counted.
+_MOST = 0.5
 _MAX_TRIED = 200
 
 # A zone counts only behind a time of day: the end of 2011-01-31 is none.
@@ -91,7 +97,7 @@ def _learn_number(sample: pl.Series, numbers: pl.Series) -> TimeForm:
         return TimeForm("text")
     for unit, size in _UNITS.items():
         within = numbers.is_between(_EARLIEST * size, _LATEST * size)
-        if within.mean() >= _ENOUGH:  # type: ignore[operator]
+        if int(within.sum()) > _MOST * numbers.len():
             note = f"numbers are read as {_WORDS[unit]} since 1970, UTC"
             return TimeForm("number", unit, notes=(note,))
     for form, width in (("%Y%m%d", 8), ("%y%m%d", 6)):
@@ -99,11 +105,11 @@ def _learn_number(sample: pl.Series, numbers: pl.Series) -> TimeForm:
         pivot = pivot_of(text.drop_nulls(), [form]) if width == 6 else None
         read = text.to_frame("t").select(read_date(pl.col("t"), form, pivot)).to_series()
         plausible = width == 8 or date_like(sample.name)
-        if plausible and read.count() >= _ENOUGH * numbers.len():
+        if plausible and read.count() > _MOST * numbers.len():
             return TimeForm("digits", form, pivot, (f"digits are read as dates ({form})",))
-    low, high = numbers.min(), numbers.max()
+    low, high = (as_text(float(each)) for each in (numbers.min(), numbers.max()))  # type: ignore[arg-type]
     raise DataError(
-        f"column {sample.name!r}: its numbers ({low!r} to {high!r}) are "
+        f"column {sample.name!r}: its numbers ({low} to {high}) are "
         "no times: they must count seconds, milliseconds, microseconds or nanoseconds since 1970, "
         "or be dates such as 20110131"
     )
@@ -112,7 +118,9 @@ def _learn_number(sample: pl.Series, numbers: pl.Series) -> TimeForm:
 def _digits(numbers: pl.Series, width: int) -> pl.Series:
     whole = numbers.cast(pl.Int64, strict=False)
     text = whole.cast(pl.String).str.zfill(width)
-    fits = (whole.cast(pl.Float64) == numbers) & (whole > 100) & (text.str.len_chars() == width)
+    # Padded with zeros a short number would be a date of the first centuries.
+    low, high = (19_000_101, 22_001_231) if width == 8 else (101, 991_231)
+    fits = (whole.cast(pl.Float64) == numbers) & whole.is_between(low, high)
     return pl.select(pl.when(fits).then(text)).to_series()
 
 
@@ -212,3 +220,31 @@ def without_zone(text: pl.Series) -> pl.Series:
     """The texts less the zone that they name."""
     bare = pl.coalesce(pl.col("t").str.extract(_BEFORE_ZONE), pl.col("t"))
     return text.to_frame("t").select(bare).to_series()
+
+
+def with_zones_kept(frame: pl.DataFrame, raw: Any, time: str) -> pl.DataFrame:
+    """Write times as text where Python's own objects mix zones, so that the mix can be told.
+
+    A column of one type has one zone, and objects of several are turned to it without a word.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The table as it is read.
+    raw : object
+        The table as it was handed in.
+    time : str
+        The column of times.
+    """
+    if isinstance(raw, (pl.DataFrame, pl.LazyFrame)) or time not in frame.columns:
+        return frame
+    column = raw[time] if isinstance(raw, Mapping) or hasattr(raw, "columns") else ()
+    if hasattr(column, "dtype") and str(column.dtype) != "object":
+        return frame
+    # pandas' NaT is a datetime too, and unequal to itself.
+    values = [value if isinstance(value, datetime) and value == value else None for value in column]
+    zones = {str(value.tzinfo) for value in values if value is not None}
+    if len(zones) < 2:
+        return frame
+    texts = [None if value is None else value.isoformat(sep=" ") for value in values]
+    return frame.with_columns(pl.Series(time, texts, dtype=pl.String))

@@ -17,6 +17,7 @@ from thinfile.data.event_columns import EventColumns
 from thinfile.data.event_reading import EventReader, sample_of
 from thinfile.data.event_sort import sort_order, take_rows
 from thinfile.data.event_store import StoredEvents, open_store, write_store
+from thinfile.data.event_times import with_zones_kept
 from thinfile.data.read import read_table
 from thinfile.data.snapshots import Buys, Snapshots, take_snapshots
 from thinfile.frame import as_frame
@@ -152,7 +153,8 @@ class EventLog:
             none, or no event is left; all faults in one message, with counts and first rows.
         """
         options = {"on_missing_customer": on_missing_customer, "on_bad_time": on_bad_time}
-        return cls._sorted(*_read(as_frame(frame, name="the log"), roles, **options))
+        raw = with_zones_kept(as_frame(frame, name="the log"), frame, roles.time)
+        return cls._sorted(*_read(raw, roles, **options))
 
     @classmethod
     def _sorted(cls, typed: pl.DataFrame, keep: pl.Series, reader: EventReader) -> EventLog:

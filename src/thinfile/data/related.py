@@ -112,9 +112,10 @@ def related_categories(
     if not len(targets):
         return ()
     counts = _counts(pairs, targets, [] if column != buys.column else list(buys.values))
-    chance = len(targets) / len(np.unique(basket))
+    # Whole numbers divided once: equal lifts are equal to the bit, and ties stay ties.
+    n_baskets, n_targets = len(np.unique(basket)), len(targets)
     kept = (
-        counts.with_columns(lift=pl.col("n_both") / (pl.col("n") * chance))
+        counts.with_columns(lift=pl.col("n_both") * n_baskets / (pl.col("n") * n_targets))
         .filter((pl.col("n_both") >= min_support) & (pl.col("lift") >= min_lift))
         .sort(["lift", "n_both", "value"], descending=[True, True, False])
         .head(most)

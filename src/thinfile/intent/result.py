@@ -26,13 +26,15 @@ class IntentResult:
     groups : polars.DataFrame
         Figures of all, of past buyers, and of those who never bought; see
         :func:`thinfile.intent.board.group_board`.
-    probes : list of dict
-        What the leak probes found.
     """
 
     result: Result
     groups: pl.DataFrame
-    probes: list[dict[str, Any]]
+
+    @property
+    def probes(self) -> list[dict[str, Any]]:
+        """What the leak probes found."""
+        return self.result.probes
 
     @property
     def verdict(self) -> dict[str, Any]:
@@ -58,4 +60,4 @@ def load_intent(path: str | Path) -> IntentResult:
         raise DataError(f"{str(path)!r} holds no purchase comparison")
     folder = RunFolder(Path(path))
     groups = pl.DataFrame(folder.read_json("groups.json"), infer_schema_length=None)
-    return IntentResult(load_result(path), groups, folder.read_json("probes.json"))
+    return IntentResult(load_result(path), groups)

@@ -23,6 +23,7 @@ from thinfile.compare.probes.splits import probe_split
 from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,
+    PROBES,
     Result,
     cell_table,
     histories,
@@ -182,9 +183,9 @@ class _Run:
                 source_scores={},
                 histories=histories(cells, self.seeds[0]),
                 label_curve=label_curve(board),
+                probes=[finding.to_dict() for finding in probes],
             ),
             groups,
-            [finding.to_dict() for finding in probes],
         )
 
     def _probes(self) -> list[Finding]:
@@ -258,7 +259,7 @@ class _Run:
         folder.write_json("label_curve.json", found.label_curve.to_dicts())
         folder.write_json("diagnosis.json", found.diagnosis)
         folder.write_json("groups.json", result.groups.to_dicts())
-        folder.write_json("probes.json", result.probes)
+        folder.write_json(PROBES, result.probes)
         folder.write_json("verdict.json", found.verdict)
 
     def _save_model(self, result: IntentResult, choices: Mapping[int, Choice]) -> None:

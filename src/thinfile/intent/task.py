@@ -105,7 +105,7 @@ def build_intent_task(
         raise DataError(f"horizon={horizon} must be above 0 and gap={gap} 0 or more")
     columns = _history_columns(log, buys, options)
     split = _split(log, buys, horizon, gap, options)
-    kept = {name: _some(getattr(split, name), options) for name in PARTS}
+    kept: dict[str, Any] = {name: _some(getattr(split, name), options) for name in PARTS}
     split = replace(split, **kept)
     _check_parts(split, buys)
     recipe = Recipe(

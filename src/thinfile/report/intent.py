@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from thinfile.report.figures.probability import calibration_figure, distribution
 from thinfile.report.figures.ranking import ranking_figures
 from thinfile.report.figures.training import training_figures
 from thinfile.report.page import fill, require_packages, write_page
-from thinfile.report.parts import Fact, Folded, Part, created
+from thinfile.report.parts import Fact, Part, created, leak_parts
 from thinfile.report.protocol import settings_pairs, versions
 from thinfile.report.subject import Row, Subject, subject_of
-from thinfile.report.tables import Table, failures, number, words
+from thinfile.report.tables import failures
 from thinfile.report.words import count, interval, listing, percent, three
 
 
@@ -52,18 +51,18 @@ def write_intent_report(result: IntentResult, path: str | os.PathLike[str]) -> P
 
 def parts_of(result: IntentResult, subject: Subject) -> list[Part]:
     """Every part of the page; the leak probes come first where one of them is raised."""
-    leaks = _leaks(result)
+    leaks = leak_parts(result.probes)
     is_flagged = bool(result.verdict["flagged"])
     parts = [
+        *(leaks if is_flagged else []),
         _verdict(result, subject),
-        *([leaks] if is_flagged else []),
         _leaderboard(subject),
         _groups(result, subject),
         _labels(subject),
         _ranking(subject),
         _probability(subject),
         _training(subject),
-        *([] if is_flagged else [leaks]),
+        *([] if is_flagged else leaks),
         _protocol(subject),
     ]
     return [part for part in parts if part is not None]
@@ -109,44 +108,6 @@ def _facts(result: IntentResult, subject: Subject) -> list[Fact]:
 def _rows(result: IntentResult, subject: Subject, group: str) -> list[Row]:
     rows = result.groups.to_dicts()
     return [row for row in rows if (row["group"], row["budget"]) == (group, subject.budget)]
-
-
-def _leaks(result: IntentResult) -> Part:
-    probes = sorted(result.probes, key=lambda p: (not p["flagged"], -(p["value"] or 0.0)))
-    raised = [probe for probe in probes if probe["flagged"]]
-    told = (
-        f"{len(raised)} of {len(probes)} leak probes are raised."
-        if raised
-        else f"{len(probes)} leak probes were run and none is raised."
-    )
-    return Part(
-        "leaks",
-        "Leak probes",
-        sentences=[told],
-        warnings=[probe["words"] for probe in raised],
-        tables=[_probe_table(raised)] if raised else [],
-        folded=[Folded("Every probe", _probe_table(probes))] if probes else [],
-    )
-
-
-def _probe_table(probes: Sequence[Row]) -> Table:
-    return Table(
-        "What each probe found: a single thing that should not be able to tell buyers, and how "
-        "well it does.",
-        ["Probe", "Subject", "Figure", "Limit", "In words"],
-        [
-            [
-                words(probe["probe"]),
-                words(probe["subject"]),
-                number(three(probe["value"]), probe["value"]),
-                number(three(probe["limit"]), probe["limit"]),
-                words(probe["words"]),
-            ]
-            for probe in probes
-        ],
-        frozenset(i for i, probe in enumerate(probes) if probe["flagged"]),
-        sortable=True,
-    )
 
 
 def _leaderboard(subject: Subject) -> Part:

@@ -92,7 +92,8 @@ class LengthBatches:
     max_rows : int, default 512
         Most rows of a batch.
     noise : float, default 0.15
-        Standard width of what is added to the logarithm of the length before sorting.
+        At most so much is added to the logarithm of a length before sorting: 0.15 mixes lengths
+        that differ by 15 % and costs 7 % more filling.
     shuffle : bool, default True
         False: no noise, shortest first, for scoring.
     generator : torch.Generator, optional
@@ -150,7 +151,7 @@ class LengthBatches:
     def _order(self) -> Tensor:
         key = self._log_lengths
         if self._shuffle:
-            drawn = torch.randn(len(key), generator=self._generator, dtype=torch.float64)
+            drawn = torch.rand(len(key), generator=self._generator, dtype=torch.float64)
             # Rows of one length change places also where no noise is wanted.
             key = key + drawn * max(self._noise, 1e-9)
         return torch.argsort(key, stable=True)

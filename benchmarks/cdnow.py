@@ -45,6 +45,7 @@ CALIBRATION_END = date(1997, 9, 30)
 WEEKS = 39
 FOLDS = 5
 BUDGETS = (100, 300, 1000, None)
+LAWS = {"BG/NBD, probability": "probability", "BG/NBD, expected purchases": "purchases"}
 LEARNERS = {
     "boosted trees": BoostedTreesClassifier,
     "logistic regression": LogisticClassifier,
@@ -148,7 +149,9 @@ def run_fold(X: pl.DataFrame, y: np.ndarray, fold: np.ndarray, k: int) -> list[d
     # The contract wants two classes in y; no label changes what BG/NBD fits.
     any_labels = np.full(len(train), -1)
     any_labels[:2] = [0, 1]
-    record("BG/NBD", BGNBDClassifier(horizon_weeks=WEEKS), train, any_labels, 0)
+    for name, score in LAWS.items():
+        model = BGNBDClassifier(horizon_weeks=WEEKS, score=score)
+        record(name, model, train, any_labels, 0)
     for budget in BUDGETS:
         rows = order[:budget]
         for name, make in LEARNERS.items():
@@ -187,7 +190,7 @@ def parameter_lines(fits: dict[str, Any]) -> list[str]:
 
 def task_lines(table: pl.DataFrame, y: np.ndarray) -> list[str]:
     rows = {(row["name"], row["labels"]): row for row in table.iter_rows(named=True)}
-    law = rows["BG/NBD", 0]
+    laws = {name: rows[name, 0] for name in LAWS}
     budgets = sorted({n for _, n in rows} - {0})
     lines = [
         f"## Buys again within {WEEKS} weeks: AUC by number of labels",
@@ -198,20 +201,38 @@ def task_lines(table: pl.DataFrame, y: np.ndarray) -> list[str]:
         "",
         "| | " + " | ".join(f"{n:,}" if n else "none" for n in (0, *budgets)) + " | fit, CPU-s |",
         "|---|" + "---:|" * (len(budgets) + 2),
-        f"| BG/NBD | {_cell(law)} |{' |' * len(budgets)} {law['seconds']:.2f} |",
+        *(
+            f"| {name} | {_cell(law)} |{' |' * len(budgets)} {law['seconds']:.2f} |"
+            for name, law in laws.items()
+        ),
     ]
     for name in LEARNERS:
         cells = " | ".join(_cell(rows[name, n]) for n in budgets)
         lines.append(f"| {name} | | {cells} | {rows[name, budgets[-1]]['seconds']:.2f} |")
-    trees = [rows["boosted trees", n]["mean"] for n in budgets]
-    lines += [
-        "",
-        f"BG/NBD without a label ({law['mean']:.3f}) beats boosted trees on aggregates with "
-        + ", ".join(f"{n:,}" for n, auc in zip(budgets, trees, strict=True) if auc < law["mean"])
-        + f" labels; with all {budgets[-1]:,} the trees reach {trees[-1]:.3f} "
-        f"({trees[-1] - law['mean']:+.3f}). The fit time of a model is that with all labels.",
-    ]
+    lines += ["", *_verdict(laws, rows, budgets)]
     return lines
+
+
+def _verdict(laws: dict[str, Any], rows: dict[Any, Any], budgets: list[int]) -> list[str]:
+    lines = []
+    for law, row in laws.items():
+        for name in LEARNERS:
+            beaten = [n for n in budgets if rows[name, n]["mean"] < row["mean"]]
+            few = ", ".join(f"{n:,}" for n in beaten)
+            last = rows[name, budgets[-1]]["mean"]
+            lines.append(
+                f"- {law} ({row['mean']:.3f}) is above {name} with {few or 'none of these numbers of'} "
+                f"labels; with all {budgets[-1]:,} that reaches {last:.3f} "
+                f"({last - row['mean']:+.3f})."
+            )
+    return [
+        *lines,
+        "",
+        "Differences below about 0.01 are within the spread over the folds. BG/NBD's probability "
+        "of at least one purchase is not the best order here: the law holds everybody who bought "
+        "once to be alive, and ranks them too high; the expected number of purchases suffers less. "
+        "The fit time of a model is that with all labels.",
+    ]
 
 
 def _cell(row: dict[str, Any]) -> str:

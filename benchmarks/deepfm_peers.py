@@ -1,26 +1,17 @@
-"""DeepFM of thinfile and of three other libraries, each in a process of its own, on the same data.
+"""DeepFM of thinfile and of three other libraries on the same made-up data.
 
-The parts that `deepfm_speed.py` and `deepfm_batches.py` share: made-up tables of ids, a training
-step or a stream of batches of each library, and the processes that are asked for them in turn.
+For `deepfm_speed.py` and `deepfm_batches.py`: tables of ids, and for each library and setting a
+function that runs so many training steps, or takes so many batches, and returns the CPU-seconds.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-import logging
 import math
 import os
-import platform
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 BATCH, DIM, WIDTHS = 4096, 10, (256, 128)
-N_BATCHES = 20
 RESULT = Path(__file__).parent / "results" / "deepfm_speed.md"
 
 Steps = Callable[[int], float]
@@ -46,14 +36,23 @@ class Shape:
     n_fields: int
     n_ids: int
     draw: str
+    n_batches: int = 20
 
     @property
     def size(self) -> int:
         return self.n_ids // self.n_fields
 
+    @property
+    def n_rows(self) -> int:
+        return self.n_batches * BATCH
+
+    @property
+    def names(self) -> list[str]:
+        return [f"c{i}" for i in range(self.n_fields)]
+
     def codes(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        u = torch.rand(N_BATCHES * BATCH, self.n_fields, generator=generator)
+        u = torch.rand(self.n_rows, self.n_fields, generator=generator)
         if self.draw == "even":
             return (u * self.size).to(torch.int32).clamp_(max=self.size - 1)
         rank = torch.exp(u * math.log(self.size + 1)).to(torch.int64) - 1
@@ -63,7 +62,7 @@ class Shape:
 
     def labels(self) -> Tensor:
         generator = torch.Generator().manual_seed(1)
-        return (torch.rand(N_BATCHES * BATCH, generator=generator) < 0.3).float()
+        return (torch.rand(self.n_rows, generator=generator) < 0.3).float()
 
     def __str__(self) -> str:
         ids = f"{self.n_ids:,}"
@@ -98,7 +97,6 @@ class Watched:
 
 def thinfile(shape: Shape, *, touched: bool, precision: str = "float32") -> Steps:
     from thinfile.nn.interaction import DeepFMNetwork
-    from thinfile.training.batches import TensorBatches
     from thinfile.training.loop import train
     from thinfile.training.optimizer import adam
     from thinfile.training.phase import Phase
@@ -117,7 +115,7 @@ def thinfile(shape: Shape, *, touched: bool, precision: str = "float32") -> Step
     phase = Phase(
         kind(net.parameters(), 1e-3), lambda b: {"loss": criterion(net(empty, b[0]), b[1])}
     )
-    watched = Watched(TensorBatches((shape.codes(), shape.labels()), BATCH))
+    watched = Watched(tensor_batches(shape))
 
     def steps(n_steps: int) -> float:
         watched.n_steps = n_steps
@@ -127,32 +125,33 @@ def thinfile(shape: Shape, *, touched: bool, precision: str = "float32") -> Step
     return steps
 
 
+def tensor_batches(shape: Shape, *, columns: bool = False) -> Any:
+    from thinfile.training.batches import TensorBatches
+
+    codes = shape.codes()
+    parts = tuple(c.contiguous() for c in codes.unbind(1)) if columns else (codes,)
+    return TensorBatches((*parts, shape.labels()), BATCH)
+
+
 def products(shape: Shape, *, precision: str = "float32") -> Steps:
-    net = nn.Sequential(
-        nn.Linear(shape.n_fields * DIM, 256),
-        nn.ReLU(),
-        nn.Linear(256, 128),
-        nn.ReLU(),
-        nn.Linear(128, 1),
-    )
-    x = torch.randn(BATCH, shape.n_fields * DIM, requires_grad=True)
-    kind = torch.bfloat16
+    """The network's matrix products and activations, forwards and backwards, and nothing else."""
+    sizes = [shape.n_fields * DIM, *WIDTHS]
+    layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
+    net = nn.Sequential(*itertools.chain(*layers), nn.Linear(sizes[-1], 1))
+    x = torch.randn(BATCH, sizes[0], requires_grad=True)
 
-    def steps(n_steps: int) -> float:
-        def run() -> None:
-            for _ in range(n_steps):
-                net.zero_grad()
-                x.grad = None
-                with torch.autocast("cpu", dtype=kind, enabled=precision == "bfloat16"):
-                    total = net(x).sum()
-                total.backward()
+    def step() -> None:
+        net.zero_grad()
+        x.grad = None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            total = net(x).sum()
+        total.backward()
 
-        return timed(run)
-
-    return steps
+    return lambda n_steps: timed(lambda: [step() for _ in range(n_steps)])
 
 
-def deepctr(shape: Shape, *, fused: bool) -> Steps:
+def deepctr(shape: Shape, *, fused: bool = False, whole: bool = False) -> Steps:
+    """Its step on ready batches, or (`whole`) its `fit`, which makes its own loader."""
     from deepctr_torch.inputs import SparseFeat
     from deepctr_torch.models import DeepFM
 
@@ -161,23 +160,33 @@ def deepctr(shape: Shape, *, fused: bool) -> Steps:
     optimizer: Any = torch.optim.Adam(model.parameters(), fused=True) if fused else "adam"
     model.compile(optimizer, "binary_crossentropy")
     model.train()
-    x, y = shape.codes().float(), shape.labels()
-    ready = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
+    codes, y = shape.codes(), shape.labels()
+    if whole:
+        return lambda n: timed(
+            lambda: model.fit(
+                [c.numpy() for c in codes[: n * BATCH].unbind(1)],
+                y[: n * BATCH].numpy(),
+                batch_size=BATCH,
+                verbose=0,
+            )
+        )
+    ready = list(zip(codes.float().split(BATCH), y.split(BATCH), strict=True))
+    return lambda n_steps: timed(lambda: [_deepctr_step(model, *b) for b in ready[:n_steps]])
 
-    def step(x: Tensor, y: Tensor) -> None:  # the body of its `fit`, without metrics
-        predicted = model(x.float()).squeeze(-1)
-        model.optim.zero_grad()
-        loss = model.loss_func(predicted, y.float(), reduction="sum")
-        total = loss + model.get_regularization_loss() + model.aux_loss
-        loss.item(), total.item()
-        total.backward()
-        model.optim.step()
 
-    return lambda n_steps: timed(lambda: [step(*batch) for batch in ready[:n_steps]])
+def _deepctr_step(model: Any, x: Tensor, y: Tensor) -> None:
+    """The body of the loop in its `fit`, without metrics."""
+    predicted = model(x.float()).squeeze(-1)
+    model.optim.zero_grad()
+    loss = model.loss_func(predicted, y.float(), reduction="sum")
+    total = loss + model.get_regularization_loss() + model.aux_loss
+    loss.item(), total.item()
+    total.backward()
+    model.optim.step()
 
 
-def fuxictr(shape: Shape, *, fused: bool) -> Steps:
-    from fuxictr.features import FeatureMap
+def fuxictr(shape: Shape, *, fused: bool = False, whole: bool = False) -> Steps:
+    """Its `train_step` on ready batches, or (`whole`) its `train_epoch` with its loader."""
     from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
     from fuxictr.pytorch.models import BaseModel
 
@@ -198,33 +207,80 @@ def fuxictr(shape: Shape, *, fused: bool) -> Steps:
             logit = self.fm(x, factors) + self.mlp(factors.flatten(start_dim=1))
             return {"y_pred": self.output_activation(logit)}
 
-    names = [f"c{i}" for i in range(shape.n_fields)]
-    feature_map = FeatureMap("benchmark", ".")
-    feature_map.labels, feature_map.num_fields = ["y"], shape.n_fields
-    feature_map.features.update(
-        {name: {"type": "categorical", "source": "", "vocab_size": shape.size} for name in names}
-    )
-    model = DeepFM(feature_map)
-    model._max_gradient_norm = 10.0
+    model = DeepFM(_feature_map(shape))
+    model._max_gradient_norm, model._eval_steps = 10.0, 10**9  # as its `fit` sets them
+    model._total_steps, model._stop_training = 0, False
     if fused:
         model.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     model.train()
-    ready = [dict(zip(names, x.unbind(1), strict=True)) | {"y": y} for x, y in _pairs(shape)]
+    if whole:
+        loader = fuxictr_loader(shape)
+        return lambda n: timed(lambda: model.train_epoch(itertools.islice(loader, n)))
+    ready = [dict(zip(shape.names, x.unbind(1), strict=True)) | {"y": y} for x, y in _pairs(shape)]
     return lambda n_steps: timed(lambda: [model.train_step(b).item() for b in ready[:n_steps]])
 
 
-def rechub(shape: Shape, *, fused: bool) -> Steps:
+def _feature_map(shape: Shape) -> Any:
+    from fuxictr.features import FeatureMap
+
+    feature_map = FeatureMap("benchmark", ".")
+    feature_map.labels, feature_map.num_fields = ["y"], shape.n_fields
+    kind = {"type": "categorical", "source": "", "vocab_size": shape.size}
+    feature_map.features.update(dict.fromkeys(shape.names, kind))
+    return feature_map
+
+
+def fuxictr_loader(shape: Shape) -> Any:
+    from fuxictr.pytorch.dataloaders import NpzDataLoader
+
+    columns = dict(zip(shape.names, shape.codes().numpy().T, strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "rows.npz")
+        np.savez(path, y=shape.labels().numpy(), **columns)  # type: ignore[arg-type]
+        return NpzDataLoader(_feature_map(shape), path, BATCH, shuffle=True, num_workers=0)
+
+
+def rechub(shape: Shape, *, fused: bool = False, whole: bool = False) -> Steps:
+    """Its trainer's epoch on ready batches, or (`whole`) with its loader."""
     from torch_rechub.basic.features import SparseFeature
     from torch_rechub.models.ranking import DeepFM
     from torch_rechub.trainers import CTRTrainer
 
-    names = [f"c{i}" for i in range(shape.n_fields)]
-    features = [SparseFeature(name, shape.size, DIM) for name in names]
+    features = [SparseFeature(name, shape.size, DIM) for name in shape.names]
     mlp = {"dims": list(WIDTHS), "dropout": 0, "activation": "relu"}
     options = {"lr": 1e-3, "weight_decay": 0} | ({"fused": True} if fused else {})
     trainer = CTRTrainer(DeepFM(features, features, mlp), optimizer_params=options)
-    ready = [(dict(zip(names, x.unbind(1), strict=True)), y) for x, y in _pairs(shape)]
+    if whole:
+        loader = rechub_loader(shape)
+        return lambda n: timed(lambda: trainer.train_one_epoch(itertools.islice(loader, n)))
+    ready = [(dict(zip(shape.names, x.unbind(1), strict=True)), y) for x, y in _pairs(shape)]
     return lambda n_steps: timed(lambda: trainer.train_one_epoch(ready[:n_steps]))
+
+
+def rechub_loader(shape: Shape) -> Any:
+    from torch_rechub.utils.data import DataGenerator
+
+    x = dict(zip(shape.names, (c.numpy().copy() for c in shape.codes().unbind(1)), strict=True))
+    y = shape.labels().numpy()
+    few = {name: column[:2] for name, column in x.items()}
+    rest = {"x_val": few, "y_val": y[:2], "x_test": few, "y_test": y[:2]}
+    return DataGenerator(x, y).generate_dataloader(batch_size=BATCH, **rest)[0]
+
+
+def torch_loader(shape: Shape, *, by_list: bool) -> Any:
+    """torch's loader as in its tutorials, or with whole lists of rows at once."""
+    from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+    rows = TensorDataset(shape.codes(), shape.labels())
+    if not by_list:
+        return DataLoader(rows, batch_size=BATCH, shuffle=True)
+    sampler = BatchSampler(RandomSampler(rows), BATCH, drop_last=False)
+    return DataLoader(rows, sampler=sampler, batch_size=None)
+
+
+def walk(batches: Any) -> Steps:
+    """Ask for so many batches and do nothing with them."""
+    return lambda n: timed(lambda: [len(batch) for batch in itertools.islice(batches, n)])
 
 
 def _pairs(shape: Shape) -> list[tuple[Tensor, Tensor]]:
@@ -232,102 +288,30 @@ def _pairs(shape: Shape) -> list[tuple[Tensor, Tensor]]:
     return list(zip(x.split(BATCH), y.split(BATCH), strict=True))
 
 
-VARIANTS: dict[str, Callable[[Shape], Steps]] = {
+TRAINING: dict[str, Callable[[Shape], Steps]] = {
     "thinfile, fused Adam": lambda s: thinfile(s, touched=False),
     "thinfile, `TouchedAdam`": lambda s: thinfile(s, touched=True),
     "thinfile, fused Adam, bfloat16": lambda s: thinfile(s, touched=False, precision="bfloat16"),
     "thinfile, `TouchedAdam`, bfloat16": lambda s: thinfile(s, touched=True, precision="bfloat16"),
     "products alone": products,
     "products alone, bfloat16": lambda s: products(s, precision="bfloat16"),
-    "FuxiCTR": lambda s: fuxictr(s, fused=False),
-    "FuxiCTR, fused Adam put in": lambda s: fuxictr(s, fused=True),
-    "DeepCTR-Torch": lambda s: deepctr(s, fused=False),
-    "DeepCTR-Torch, fused Adam given": lambda s: deepctr(s, fused=True),
-    "torch-rechub": lambda s: rechub(s, fused=False),
-    "torch-rechub, fused Adam given": lambda s: rechub(s, fused=True),
+    "FuxiCTR, own loader": lambda s: fuxictr(s, whole=True),
+    "FuxiCTR, ready batches": fuxictr,
+    "FuxiCTR, ready batches, fused Adam put in": lambda s: fuxictr(s, fused=True),
+    "DeepCTR-Torch, own loader": lambda s: deepctr(s, whole=True),
+    "DeepCTR-Torch, ready batches": deepctr,
+    "DeepCTR-Torch, ready batches, fused Adam": lambda s: deepctr(s, fused=True),
+    "torch-rechub, own loader": lambda s: rechub(s, whole=True),
+    "torch-rechub, ready batches": rechub,
+    "torch-rechub, ready batches, fused Adam": lambda s: rechub(s, fused=True),
 }
-
-
-def work(variant: str, shape: Shape) -> None:
-    """Build one variant, then answer each number of steps with their time and the peak memory."""
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(0)
-    answers = sys.stdout
-    silence = io.StringIO()
-    with redirect_stdout(silence), redirect_stderr(silence):
-        try:
-            steps = VARIANTS[variant](shape)
-        except ImportError:
-            steps = None
-        for line in sys.stdin:
-            answer = None
-            if steps is not None:
-                seconds = steps(int(line))
-                answer = [seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
-            print(json.dumps(answer), file=answers, flush=True)
-
-
-class Worker:
-    """One variant in a process of its own."""
-
-    def __init__(self, variant: str, shape: Shape) -> None:
-        ours = variant.startswith(("thinfile", "products"))
-        python = sys.executable if ours else os.environ.get("PEERS_PYTHON", sys.executable)
-        fields = [variant, str(shape.n_fields), str(shape.n_ids), shape.draw]
-        self.variant, self.megabytes = variant, 0.0
-        self.process = subprocess.Popen(
-            [python, __file__, "--worker", *fields],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, n_steps: int) -> float | None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{n_steps}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the process of {self.variant!r} ended")
-        if (answer := json.loads(line)) is None:
-            return None
-        self.megabytes = answer[1]
-        return 1000 * answer[0] / n_steps
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Of one variant: ms per step of each round, and the peak memory."""
-
-    ms: list[float]
-    megabytes: float
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.ms)
-
-
-def measure(
-    variants: list[tuple[str, Shape]], n_rounds: int, n_steps: int
-) -> dict[tuple[str, Shape], Measured]:
-    """Ask all variants in turn, `n_rounds` times after a round of warming up."""
-    workers = {key: Worker(*key) for key in variants}
-    times: dict[tuple[str, Shape], list[float]] = {}
-    for number in range(n_rounds + 1):
-        for key, worker in workers.items():
-            ms = worker.ask(n_steps)
-            if ms is not None and number:
-                times.setdefault(key, []).append(ms)
-    for worker in workers.values():
-        worker.end()
-    return {key: Measured(ms, workers[key].megabytes) for key, ms in times.items()}
-
-
+LOADING: dict[str, Callable[[Shape], Steps]] = {
+    "thinfile `TensorBatches`, one int32 matrix": lambda s: walk(tensor_batches(s)),
+    "thinfile `TensorBatches`, a tensor per column": lambda s: walk(
+        tensor_batches(s, columns=True)
+    ),
+    "torch `DataLoader`": lambda s: walk(torch_loader(s, by_list=False)),
+    "torch `DataLoader`, lists of rows": lambda s: walk(torch_loader(s, by_list=True)),
+    "FuxiCTR `NpzDataLoader`": lambda s: walk(fuxictr_loader(s)),
+    "torch-rechub `DataGenerator`": lambda s: walk(rechub_loader(s)),
+}

@@ -1,14 +1,15 @@
 """What a training step of DeepFM costs, beside DeepCTR-Torch, FuxiCTR and torch-rechub.
 
 ``python benchmarks/deepfm_speed.py`` writes ``benchmarks/results/deepfm_speed.md``. The peers run
-in the interpreter that PEERS_PYTHON names (torch of the same version, deepctr-torch, fuxictr,
-torch-rechub and thinfile in it) and are "not installed" where there is none.
+in the interpreter that PEERS_PYTHON names (torch of the same version, deepctr-torch, fuxictr with
+ray, torch-rechub in it) and are "not installed" where there is none.
 
 MLP (256, 128) without norm and dropout, 10 factors, batches of 4,096 rows, one thread. Every
 variant lives in a process of its own, which also gives its peak memory; all are asked in turn for
 some steps, round by round, and the median of the rounds counts. Times are CPU time. thinfile's
-include cutting the batches (`TensorBatches`); the peers' own loops get ready batches from a list,
-because their loaders would take longer than the steps (see deepfm_batches.py).
+are of `train` and include cutting the batches. The peers have three rows each: their own training
+loop with the loader that it comes with, which is what their users run; their own step on batches
+that lie ready in a list, without any L2 penalty; and the same with torch's fused Adam.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import argparse
 import statistics
 from pathlib import Path
 
-from deepfm_peers import BATCH, DIM, WIDTHS, Measured, Shape, machine, measure, work
+from deepfm_peers import BATCH, DIM, TRAINING, WIDTHS, Shape
+from deepfm_workers import Measured, machine, measure
 
 RESULT = Path(__file__).parent / "results" / "deepfm_speed.md"
 
@@ -28,22 +30,21 @@ SHAPES = [
 ]
 VOCABULARIES = (10_000, 100_000, 1_000_000, 10_000_000)
 BARS = {
-    ("float32", "DeepCTR-Torch"): 2.5,
-    ("float32", "FuxiCTR"): 1.5,
-    ("bfloat16", "DeepCTR-Torch"): 5.0,
-    ("bfloat16", "FuxiCTR"): 3.0,
+    "float32": {"DeepCTR-Torch": 2.5, "FuxiCTR": 1.5},
+    "bfloat16": {"DeepCTR-Torch": 5.0, "FuxiCTR": 3.0},
 }
+OURS = ("thinfile, fused Adam", "thinfile, `TouchedAdam`")
 
 
 def speed_table(shape: Shape, n_rounds: int, n_steps: int) -> str:
-    found = measure([(name, shape) for name in VARIANTS], n_rounds, n_steps)
+    found = measure([(name, shape) for name in TRAINING], n_rounds, n_steps)
     lines = [
         f"## {str(shape)[0].upper()}{str(shape)[1:]}",
         "",
         "| training step | ms (middle half) | rows per CPU-second | peak memory, MB |",
         "|---|---|---|---|",
     ]
-    for name in VARIANTS:
+    for name in TRAINING:
         one = found.get((name, shape))
         lines.append(f"| {name} | not installed | | |" if one is None else _row(name, one))
     return "\n".join([*lines, "", *_ratios({name: one for (name, _), one in found.items()})])
@@ -58,29 +59,24 @@ def _row(name: str, one: Measured) -> str:
 
 
 def _ratios(found: dict[str, Measured]) -> list[str]:
-    """Our faster optimiser against each peer as documented and with fused Adam, in one line each."""
+    """How many times as fast our faster optimiser is as each peer, in lines for the reader."""
+    peers = [n for n in found if n.startswith(("FuxiCTR", "DeepCTR", "torch-rechub"))]
     lines = []
-    for precision in ("float32", "bfloat16"):
-        ending = ", bfloat16" if precision == "bfloat16" else ""
-        ours = {n: found[n] for n in found if n in _ours(ending)}
-        best = min(ours, key=lambda name: ours[name].median)
-        parts = []
-        for name, one in found.items():
-            if name.startswith(("FuxiCTR", "DeepCTR", "torch-rechub")):
-                ratio = statistics.median(p / o for p, o in zip(one.ms, ours[best].ms, strict=True))
-                bar = BARS.get((precision, name))
-                verdict = "" if bar is None else f" (bar {bar}: {_verdict(ratio, bar)})"
-                parts.append(f"{ratio:.2f} × {name}{verdict}")
-        lines.append(f"- {precision}, {best}: " + ("; ".join(parts) or "no peer installed"))
+    for precision, bars in BARS.items():
+        ending = "" if precision == "float32" else f", {precision}"
+        best = min((f"{name}{ending}" for name in OURS), key=lambda name: found[name].median)
+        lines.append(f"- In {precision}, {best} is so many times as fast:")
+        for name in peers:
+            pairs = zip(found[name].ms, found[best].ms, strict=True)
+            ratio = statistics.median(peer / own for peer, own in pairs)
+            bar = bars.get(name.split(",")[0])
+            verdict = "" if bar is None else f"; bar {bar}: {_verdict(ratio >= bar)}"
+            lines.append(f"  - as {name}: {ratio:.2f}{verdict}")
     return lines
 
 
-def _ours(ending: str) -> tuple[str, ...]:
-    return tuple(f"thinfile, {kind}{ending}" for kind in ("fused Adam", "`TouchedAdam`"))
-
-
-def _verdict(ratio: float, bar: float) -> str:
-    return "met" if ratio >= bar else "**missed**"
+def _verdict(met: bool) -> str:
+    return "met" if met else "**missed**"
 
 
 def flat_table(n_rounds: int, n_steps: int, vocabularies: tuple[int, ...]) -> str:
@@ -116,11 +112,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=8, help="per round and variant, at most 20")
     parser.add_argument("--quick", action="store_true", help="small tables, nothing is written")
-    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.worker:
-        variant, n_fields, n_ids, draw = arguments.worker
-        return work(variant, Shape(int(n_fields), int(n_ids), draw))
     rounds, steps = arguments.rounds, arguments.steps
     shapes = SHAPES[:1] if arguments.quick else SHAPES
     vocabularies = VOCABULARIES[: 2 if arguments.quick else 4]
@@ -133,18 +125,12 @@ def main() -> None:
 
 
 def _intro(rounds: int, steps: int) -> str:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {_bfloat16()}"
     return (
         "# Training steps of DeepFM\n\n"
         "`PEERS_PYTHON=… python benchmarks/deepfm_speed.py`: CPU time, one thread, batches of "
         f"{BATCH:,}, MLP {WIDTHS}, {DIM} factors, medians of {rounds} interleaved rounds of "
-        f"{steps} steps; {machine}; torch {torch.__version__}. Ratios are medians over rounds."
+        f"{steps} steps; {machine()}. Ratios are medians over rounds."
     )
-
-
-def _bfloat16() -> str:
-    has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "with bfloat16 instructions" if has else "no bfloat16 instructions"
 
 
 NOTES = ""

@@ -23,13 +23,16 @@ DOCS = ROOT / "docs"
 WIDTH = 88
 FAMILIES = {
     "baseline": "Baselines: what a practitioner would use instead",
-    "tabular": "Plain network",
+    "tabular": "Networks on tables",
+    "sequence": "Networks on histories of events",
     "transfer": "Transfer methods",
 }
 NEEDS = {
     "source": "source labels",
     "target_labels": "target labels",
     "unlabelled_target": "target rows, no label needed",
+    "aggregates": "event log: aggregates",
+    "histories": "event log: histories",
 }
 START, END = "<!-- files: made by scripts/make_docs.py -->", "<!-- end of files -->"
 
@@ -51,7 +54,7 @@ def methods_page() -> str:
         "Made by `scripts/make_docs.py` from `thinfile.methods`. "
         "`thinfile methods NAME` prints all about one method, its arguments included.",
         "Source: the old portfolio, whose outcomes are known. Target: the new one, which is to be "
-        "scored. How thinfile chooses among the methods stands in "
+        "scored. Methods that need an event log are run by `thinfile intent`. How thinfile chooses among the methods stands in "
         "[the decision on it](decisions/choice-without-test-rows.md).",
     ]
     for family, title in FAMILIES.items():

@@ -8,9 +8,17 @@ import pytest
 
 from thinfile.errors import ParameterError
 from thinfile.estimator import Estimator
-from thinfile.methods import METHODS, SOURCE, TARGET_LABELS, UNLABELLED, Method, get_method
+from thinfile.methods import (
+    EVENT_NEEDS,
+    METHODS,
+    SOURCE,
+    TARGET_LABELS,
+    UNLABELLED,
+    Method,
+    get_method,
+)
 
-FAMILIES = {"baseline", "tabular", "transfer"}
+FAMILIES = {"baseline", "tabular", "sequence", "transfer"}
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -21,7 +29,9 @@ def test_a_line_of_the_registry_is_complete(method: Method) -> None:
     assert method.summary
     assert not method.summary.endswith(".")
     assert method.needs
-    assert method.needs <= {SOURCE, TARGET_LABELS, UNLABELLED}
+    is_of_tables = method.needs <= {SOURCE, TARGET_LABELS, UNLABELLED}
+    assert is_of_tables or method.needs <= EVENT_NEEDS
+    assert method.needs_events != is_of_tables
     assert re.search(r"\d{4}", method.paper), "a paper has a year"
 
 

@@ -234,6 +234,10 @@ class Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         frame = self._read_table(X, fitting=False)
         return self.encoder_.transform(self.schema_.parse(frame).frame)
 
+    def _encode_parsed(self, parsed: pl.DataFrame, table: pl.DataFrame) -> Encoded:
+        """Encode rows that the schema has parsed; `table` has them raw, with all columns."""
+        return self.encoder_.transform(parsed)
+
     def _read_table(self, X: Any, *, fitting: bool) -> pl.DataFrame:
         if not _is_table(X):
             X = validate_data(

@@ -27,7 +27,19 @@ def run(content: bytes, feed: dict[str, Any]) -> Any:
     return session.run(None, feed)[0]
 
 
-@pytest.mark.parametrize("name", METHODS)
+IN_PYTHON_ONLY = ("prior", "best_column", "bg_nbd", "deepfm", "deepfm_aggregates")
+EXPORTED = [n for n, m in METHODS.items() if n not in IN_PYTHON_ONLY and "histories" not in m.needs]
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(EXPORTED)))
+def test_a_method_without_an_export_says_so(
+    name: str, fitted: Callable[[str], Estimator]
+) -> None:
+    with pytest.raises(ArtifactError, match="has no ONNX export"):
+        export_onnx(fitted(name))
+
+
+@pytest.mark.parametrize("name", EXPORTED)
 def test_onnx_says_what_python_says(
     name: str, fitted: Callable[[str], Estimator], new_rows: pl.DataFrame
 ) -> None:

@@ -74,6 +74,17 @@ def test_a_longer_horizon_raises_every_probability(table):
     assert (far > near).all()
 
 
+def test_it_can_rank_by_expected_purchases_instead(table):
+    X, y = table
+    model = BGNBDClassifier(score="purchases").fit(X, y)
+    own = X["own_age_weeks"].is_not_null().to_numpy()
+    history = (X[name].fill_null(0.0).to_numpy() for name in OWN)
+    expected = model.law_.expected_purchases(*history, 13.0)
+    np.testing.assert_allclose(
+        model.predict_proba(X)[own, 1], 1 - np.exp(-expected[own]), rtol=1e-4
+    )
+
+
 def test_without_the_store_who_never_bought_comes_last(table):
     X, y = table
     own = X.select(OWN)

@@ -93,7 +93,6 @@ def test_customers_as_text() -> None:
     whole = log_of(who=["17850.0", "", "13047.0"])
     assert (whole.customers.dtype, whole.customers.to_list()) == (pl.Int64, [13047, 17850])
     assert log_of(who=["007", "7"]).customers.to_list() == ["007", "7"]
-    assert "is of type Boolean: no customer's id" in refused(who=[True, False])
 
 
 def test_missing_and_renamed_columns_with_names_that_come_near() -> None:
@@ -151,7 +150,6 @@ def test_times_that_cannot_be_read_are_refused_or_counted() -> None:
         refused(when=[1296551100, 1296551100, 5])
     )
     assert "its numbers (1 to 3) are no times: they must count" in refused(when=[1, 2, 3])
-    assert "is of type Boolean, which can be no time" in refused(when=[True, False])
     log = EventLog.from_table({"who": [1, 2], "when": [good, "x"]}, ROLES, on_bad_time="drop")
     assert log.n_events == 1
     assert log.notes[1].endswith(
@@ -247,7 +245,6 @@ def test_numbers_that_are_none() -> None:
     assert refused(roles, n=["a", "b", None]) == (
         "column 'n': 2 of 3 rows are no numbers (first: row 0, 'a')"
     )
-    assert "column 'n' is of type Boolean, but must hold numbers" in refused(roles, n=[True])
     log = log_of(roles, n=[1.0, float("inf"), float("nan"), 2.0])
     assert log.table["n"].to_list() == [1.0, None, None, 2.0]
     assert (
@@ -281,9 +278,9 @@ def test_csv_gives_text_and_still_numbers_and_times(tmp_path: Path) -> None:
 def test_all_columns_that_cannot_be_read_in_one_message() -> None:
     roles = EventColumns("who", "when", quantity="n")
     assert refused(roles, who=[True], when=[True], n=[True]) == (
-        "column 'who' is of type Boolean: no customer's id; "
-        "column 'when' is of type Boolean, which can be no time; "
-        "column 'n' is of type Boolean, but must hold numbers"
+        "column 'who' is of type Boolean, which cannot be a customer's id; "
+        "column 'when' is of type Boolean, which cannot be a time; "
+        "column 'n' is of type Boolean, which cannot be numbers"
     )
 
 
@@ -292,7 +289,7 @@ def test_columns_of_other_types() -> None:
     assert log.table.columns == ["when", "blob", "flag"]
     assert log.notes[0] == "column 'tags' is of type List(String): left out"
     roles = EventColumns("who", "when", item="tags")
-    assert "column 'tags' (item) is of type List(String), which cannot be read" in (
+    assert "column 'tags' is of type List(String), which cannot be a column of a log" in (
         refused(roles, tags=[["a"]])
     )
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from thinfile.artifact.folder import load, save
+from thinfile.artifact.score import score_file
 from thinfile.errors import DataError, ParameterError, ThinfileWarning
 from thinfile.methods import METHODS, Method
 from thinfile.metrics.ranking import roc_auc
@@ -361,6 +362,14 @@ def test_an_artifact_scores_as_the_model_that_was_saved(
     assert isinstance(twin, DeepFMClassifier)
     assert twin.unseen_share(rows) == fitted.unseen_share(rows)
     assert twin.notes_ == fitted.notes_
+
+
+def test_a_file_with_lists_is_scored_as_the_table(tmp_path: Path, model: DeepFMClassifier) -> None:
+    rows = X[:60].with_columns(user=pl.int_range(60) - 5)
+    rows.write_parquet(tmp_path / "rows.parquet")
+    score_file(model, tmp_path / "rows.parquet", tmp_path / "scores.parquet", batch_rows=25)
+    scores = pl.read_parquet(tmp_path / "scores.parquet")["probability"].to_numpy()
+    np.testing.assert_allclose(scores, model.predict_proba(rows)[:, 1], rtol=1e-6)
 
 
 def test_vocabularies_are_arrays_and_not_json(model: DeepFMClassifier) -> None:

@@ -225,7 +225,7 @@ class _Run:
 
     def _score(self, table: pl.DataFrame, ids: list[str]) -> pl.DataFrame:
         parsed = self._parse(table)
-        probability = _probability(self._model, parsed.frame)
+        probability = _probability(self._model, parsed.frame, table)
         probability[parsed.rejected] = np.nan
         self._count(parsed, probability)
         start, self.n_rows = self.n_rows, self.n_rows + table.height
@@ -251,9 +251,11 @@ class _Run:
         self.drift.add(parsed.frame[sample], probability[sample])
 
 
-def _probability(model: Estimator, frame: pl.DataFrame) -> npt.NDArray[np.float64]:
+def _probability(
+    model: Estimator, frame: pl.DataFrame, table: pl.DataFrame
+) -> npt.NDArray[np.float64]:
     """What `predict_proba` says of the event, for rows that are parsed already."""
-    encoded = model.encoder_.transform(frame)
+    encoded = model._encode_parsed(frame, table)
     return model.calibration_.apply(model._probability(encoded))
 
 

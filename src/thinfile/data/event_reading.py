@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import polars as pl
@@ -58,7 +59,12 @@ class EventReader:
             raise DataError("the log is empty: columns but no rows")
         self.roles = roles
         self.checks = LogChecks(roles, on_missing_customer == "raise", on_bad_time == "raise")
-        self._whole, self._time, self._left_out, self._columns = _learn(sample, roles)
+        _check_types(sample, roles)
+        self._whole = _customer_is_whole(sample[roles.customer])
+        self._time = learn_time_form(sample[roles.time])
+        self._left_out = [name for name, dtype in sample.schema.items() if _unusable(dtype)]
+        kept = sample.drop(roles.customer, roles.time, *self._left_out)
+        self._columns = _learn_numbers(kept, roles) | _learn_others(kept, roles)
         self._learnt = [*self._time.notes, *_learnt_notes(sample, self._left_out, self._columns)]
 
     def notes(self) -> list[str]:
@@ -99,41 +105,44 @@ def sample_of(frame: pl.DataFrame, n_rows: int = MAX_ROWS) -> pl.DataFrame:
     return frame.gather_every(max(1, frame.height // n_rows))
 
 
-def _learn(
-    sample: pl.DataFrame, roles: EventColumns
-) -> tuple[bool, TimeForm, list[str], dict[str, Column]]:
-    """How each column is read; all that cannot be are named in one message."""
-    faults = []
-    whole, time, left_out, columns = False, TimeForm("typed"), list[str](), dict[str, Column]()
-    try:
-        left_out = _left_out(sample, roles)
-    except DataError as error:
-        raise error
-    for learn in ():
-        pass
-    return whole, time, left_out, columns
-
-
-def _left_out(sample: pl.DataFrame, roles: EventColumns) -> list[str]:
-    nested = {name: dtype for name, dtype in sample.schema.items() if _unusable(dtype)}
+def _check_types(sample: pl.DataFrame, roles: EventColumns) -> None:
     faults = [
-        f"column {name!r} ({role}) is of type {nested[name]}, which cannot be read"
+        f"column {name!r} is of type {sample.schema[name]}, which cannot be {wanted}"
         for role, name in roles.to_dict().items()
-        if name in nested
+        for wanted, fits in [_WANTED.get(role, _ANY)]
+        if not fits(sample.schema[name])
     ]
     if faults:
         raise DataError("; ".join(faults))
-    return list(nested)
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or dtype in (pl.String, pl.Null)
+
+
+def _is_time(dtype: pl.DataType) -> bool:
+    return _is_number(dtype) or dtype == pl.Date or isinstance(dtype, pl.Datetime)
+
+
+def _is_id(dtype: pl.DataType) -> bool:
+    return _is_number(dtype) or dtype == pl.Date
 
 
 def _unusable(dtype: pl.DataType) -> bool:
     return dtype.is_nested() or dtype == pl.Object
 
 
+_ANY = ("a column of a log", lambda dtype: not _unusable(dtype))
+_WANTED: dict[str, tuple[str, Callable[[pl.DataType], bool]]] = {
+    "customer": ("a customer's id", _is_id),
+    "time": ("a time", _is_time),
+    "quantity": ("numbers", _is_number),
+    "amount": ("numbers", _is_number),
+}
+
+
 def _customer_is_whole(sample: pl.Series) -> bool:
     """Is this text that was written as whole floats, such as ``17850.0``?"""
-    if sample.dtype in (pl.Boolean, pl.Time, pl.Duration, pl.Binary):
-        raise DataError(f"column {sample.name!r} is of type {sample.dtype}: no customer's id")
     if sample.dtype != pl.String:
         return False
     present = sample.drop_nulls().filter(sample.drop_nulls().str.strip_chars() != "")
@@ -142,20 +151,15 @@ def _customer_is_whole(sample: pl.Series) -> bool:
 
 def _learn_numbers(sample: pl.DataFrame, roles: EventColumns) -> dict[str, Column]:
     """Quantity and amount, which must be numbers."""
-    columns, faults = {}, []
+    columns = {}
     for name in dict.fromkeys(each for each in (roles.quantity, roles.amount) if each):
-        dtype = sample.schema[name]
-        if not dtype.is_numeric() and dtype not in (pl.String, pl.Null):
-            faults.append(f"column {name!r} is of type {dtype}, but must hold numbers")
         form = None
-        if dtype == pl.String:
+        if sample.schema[name] == pl.String:
             present = sample[name].str.strip_chars().replace("", None).drop_nulls()
             counts = present.alias("value").value_counts(sort=False).sort("value")
             guess = guess_number_format(counts) if counts.height else None
             form = guess.form if guess else None
         columns[name] = Column(name, "number", form)
-    if faults:
-        raise DataError("; ".join(faults))
     return columns
 
 

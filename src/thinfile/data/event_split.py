@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thinfile.data.durations import format_duration
-from thinfile.data.snapshots import Buys, Snapshots
+from thinfile.data.snapshots import Buys, Snapshots, check_window
 from thinfile.errors import DataError, ParameterError
 from thinfile.random_state import RandomState, seed_from
 
@@ -111,10 +111,11 @@ def split_cuts(
     ------
     DataError
         If no event comes before the first cut to train on.
+    ParameterError
+        If the horizon is not above 0 or the gap below it.
     """
+    check_window(horizon, gap)
     step = gap + horizon
-    if not isinstance(step, timedelta) or horizon <= timedelta(0) or gap < timedelta(0):
-        raise ParameterError(f"horizon={horizon!r} must be above 0 and gap={gap!r} at least 0")
     length = log.end - log.start
     if length <= 3 * step:
         raise DataError(

@@ -59,12 +59,12 @@ def learn_time_form(sample: pl.Series) -> TimeForm:
     Parameters
     ----------
     sample : polars.Series
-        Raw values, evenly spaced.
+        Raw values, evenly spaced: dates, times, numbers or text.
 
     Raises
     ------
     DataError
-        If its type or its numbers can be no times.
+        If its numbers can be no times.
     """
     form = _learn(sample)
     notes = tuple(f"column {sample.name!r}: {note}" for note in form.notes)
@@ -81,10 +81,8 @@ def _learn(sample: pl.Series) -> TimeForm:
         return TimeForm("typed", notes=("days without a time of day are read as their midnight",))
     if dtype.is_integer() or dtype.is_float():
         return _learn_number(sample, sample.cast(pl.Float64).fill_nan(None).drop_nulls())
-    if dtype == pl.Null:
-        return TimeForm("text")
     if dtype != pl.String:
-        raise DataError(f"column {sample.name!r} is of type {dtype}, which can be no time")
+        return TimeForm("text")
     present = sample.str.strip_chars().replace("", None).drop_nulls()
     numbers = present.cast(pl.Float64, strict=False).drop_nulls()
     if present.len() and numbers.len() >= _ENOUGH * present.len():

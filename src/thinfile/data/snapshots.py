@@ -119,7 +119,7 @@ def take_snapshots(
 
     Costs a binary search per customer and cut, not a pass over the events.
     """
-    _check_window(horizon, gap)
+    check_window(horizon, gap)
     instants = [microseconds(cut) for cut in cuts]
     if not instants:
         raise ParameterError("snapshots: cuts must name at least one instant, found none")
@@ -130,14 +130,21 @@ def take_snapshots(
     return Snapshots.concat(parts)
 
 
-def _check_window(horizon: timedelta, gap: timedelta) -> None:
+def check_window(horizon: timedelta, gap: timedelta) -> None:
+    """Refuse a label window of no length or one that opens before the cut.
+
+    Raises
+    ------
+    ParameterError
+        With both faults.
+    """
     faults = []
     if not isinstance(horizon, timedelta) or horizon <= timedelta(0):
         faults.append(f"horizon={horizon!r} must be a timedelta above 0")
     if not isinstance(gap, timedelta) or gap < timedelta(0):
         faults.append(f"gap={gap!r} must be a timedelta of at least 0")
     if faults:
-        raise ParameterError("snapshots: " + "; ".join(faults))
+        raise ParameterError("label window: " + "; ".join(faults))
 
 
 def _check_end(log: EventLog, instants: list[int], horizon: timedelta, gap: timedelta) -> None:
@@ -243,7 +250,7 @@ def microseconds(instant: datetime | date | np.datetime64) -> int:
         instant = instant.astimezone(UTC).replace(tzinfo=None)
     if not isinstance(instant, (datetime, date, np.datetime64)) or np.isnat(np.datetime64(instant)):
         raise ParameterError(f"the instant {instant!r} must be a datetime")
-    return int(np.datetime64(instant, "us").astype(np.int64))
+    return int(np.datetime64(instant).astype("datetime64[us]").astype(np.int64))
 
 
 def _span(span: timedelta) -> int:

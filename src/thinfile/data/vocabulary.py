@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -184,12 +185,13 @@ class _Index:
 
     def __init__(self, words: pl.Series) -> None:
         # polars' hash is only used within this process; equal hashes are told apart by the text.
-        hashes, seed = words.hash(0).to_numpy(), 0
-        while len(np.unique(hashes)) < len(hashes):
-            seed += 1
+        for seed in count():
             hashes = words.hash(seed).to_numpy()
-        self._order = np.argsort(hashes).astype(np.int32)
-        self._sorted = hashes[self._order]
+            order = np.argsort(hashes)
+            ordered = hashes[order]
+            if not (ordered[1:] == ordered[:-1]).any():
+                break
+        self._order, self._sorted = order.astype(np.int32), ordered
         self._words, self._seed = words, seed
 
     def find(self, texts: pl.Series) -> Codes:

@@ -189,12 +189,19 @@ class _Run:
         )
 
     def _probes(self) -> list[Finding]:
-        task, table = self.task, self.cells.frames["aggregates"]
+        task, customer = self.task, self.task.log.roles.customer
+        # The customer is no feature; with it the probes see whom training has seen buy.
+        who = task.log.customers[task.snapshots.customer].cast(pl.String).alias(customer)
+        table = self.cells.frames["aggregates"].with_columns(who)
         fitted = {"aggregates": task.recipe.aggregates.fitted_until_}
         return [
             *probe_split(task.log, task.split, fitted_until=fitted),
             *probe_tables(
-                table[task.train], task.y[task.train], table[task.test], task.y[task.test]
+                table[task.train],
+                task.y[task.train],
+                table[task.test],
+                task.y[task.test],
+                keys=[customer],
             ),
         ]
 

@@ -113,6 +113,9 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
     def _encode(self, X: Any) -> EncodedHistories:
         return self._encode_frame(self._read_table(plain_lists(X), fitting=False))
 
+    def _encode_parsed(self, parsed: pl.DataFrame, table: pl.DataFrame) -> EncodedHistories:
+        return self._encode_frame(table)
+
     def _encode_frame(self, frame: pl.DataFrame) -> EncodedHistories:
         events = self.event_encoder_.transform(frame)
         if not self.encoder_.number_names_ and not self.encoder_.code_names_:

@@ -231,7 +231,7 @@ def _feature_map(shape: Shape) -> Any:
 
 
 def fuxictr_loader(shape: Shape) -> Any:
-    from fuxictr.pytorch.dataloaders import NpzDataLoader
+    from fuxictr.pytorch.dataloaders.npz_dataloader import NpzDataLoader
 
     columns = dict(zip(shape.names, shape.codes().numpy().T, strict=True))
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,9 @@ Speed: sequences per CPU-second of whole training steps (batch making, forward, 
 one thread, 16 numbers per event, 64 units, the same read-out (last, mean, maximum) everywhere. All
 variants run in every repetition, one after the other; medians, and ratios within a repetition.
 
+The figures of each part are kept below `runs/sequences`, so the parts can be run one by one with
+``--part speed`` and ``--part learning``.
+
 Learning: AUC at the validation cut against the CPU-seconds of `history_`, on Online Retail and on
 the synthetic log.
 """
@@ -33,10 +36,11 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+RUNS = Path("runs/sequences")
 PAGE, PICTURE = RESULTS / "sequences.md", RESULTS / "sequences_curves.svg"
 
 CHANNELS, HIDDEN, LONGEST = 16, 64, 100
-N_EQUAL, N_UNEQUAL, BATCH, N_TOKENS = 2048, 8192, 256, 4096
+N_EQUAL, N_UNEQUAL, BATCH, N_TOKENS = 2048, 4096, 256, 4096
 
 Clock = list[float]
 """CPU time at the end of each pass; the first pass warms up."""
@@ -430,40 +434,54 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--part", choices=("all", *PARTS), default="all")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         return work()
+    RUNS.mkdir(parents=True, exist_ok=True)
+    for part, run in PARTS.items():
+        if arguments.part in ("all", part):
+            (RUNS / f"{part}.json").write_text(json.dumps(run(arguments)))
+    if all((RUNS / f"{part}.json").exists() for part in PARTS):
+        speed, learning = (json.loads((RUNS / f"{part}.json").read_text()) for part in PARTS)
+        PAGE.write_text(page(speed, learning, has_picture=picture(learning["found"])))
+        print(PAGE.read_text())
+
+
+def run_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     workers = {"ours": Worker(sys.executable)}
     if python := os.environ.get("KERAS_PYTHON"):
         workers["keras"] = Worker(python)
-    equal, unequal = (measure(kind, arguments.repetitions, workers) for kind in SETS)
+    speeds = {kind: measure(kind, arguments.repetitions, workers) for kind in SETS}
+    return {**speeds, "repetitions": arguments.repetitions}
+
+
+def run_learning(arguments: argparse.Namespace) -> dict[str, Any]:
     import sequence_tasks as tasks
 
     logs = [tasks.online_retail(), tasks.synthetic()]
-    found = {task.title: curves(task, arguments.seeds, arguments.epochs) for task in logs}
-    text = page(arguments, equal, unequal, logs, found, has_picture=picture(found))
-    PAGE.write_text(text)
-    print(text)
+    return {
+        "found": {task.title: curves(task, arguments.seeds, arguments.epochs) for task in logs},
+        "words": {task.title: task.words() for task in logs},
+        "seeds": arguments.seeds,
+        "epochs": arguments.epochs,
+    }
 
 
-def page(
-    arguments: argparse.Namespace,
-    equal: Speeds,
-    unequal: Speeds,
-    logs: list[Any],
-    found: dict[str, dict[str, list[dict[str, Any]]]],
-    *,
-    has_picture: bool,
-) -> str:
+PARTS = {"speed": run_speed, "learning": run_learning}
+
+
+def page(speed: dict[str, Any], learning: dict[str, Any], *, has_picture: bool) -> str:
     import torch
 
     lengths = unequal_lengths()
+    equal, unequal = speed["equal"], speed["unequal"]
     parts = [
         "# Sequences: speed and learning",
         "",
         "`KERAS_PYTHON=… python benchmarks/sequences.py`: CPU time, one thread, "
-        f"{arguments.repetitions} interleaved repetitions, medians; {platform.machine()}, "
+        f"{speed['repetitions']} interleaved repetitions, medians; {platform.machine()}, "
         f"{os.cpu_count()} cores shared with other work, torch {torch.__version__}.",
         "",
         *verdicts(equal, unequal),
@@ -480,15 +498,15 @@ def page(
         "## Who learns faster",
         "",
         "AUC at the validation cut against CPU-seconds of the fit (checks included), on histories "
-        f"alone, {arguments.seeds} seeds, {arguments.epochs} epochs; best so far. Test AUC is that "
-        "of the best check.",
+        f"alone, {learning['seeds']} seeds, {learning['epochs']} epochs; best so far. Test AUC is "
+        "that of the best check.",
         "",
     ]
     if has_picture:
         parts += [f"![curves]({PICTURE.name})", ""]
-    for task in logs:
-        parts += [f"### {task.title}", "", task.words() + ".", ""]
-        parts += [*learning_table(found[task.title]), ""]
+    for title, found in learning["found"].items():
+        parts += [f"### {title}", "", learning["words"][title] + ".", ""]
+        parts += [*learning_table(found), ""]
     return "\n".join(parts)
 
 

@@ -13,14 +13,23 @@ from thinfile._version import __version__
 
 if TYPE_CHECKING:
     from thinfile.artifact.folder import load, save
+    from thinfile.baselines.best_column import BestColumnClassifier
+    from thinfile.baselines.bg_nbd import BGNBDClassifier
     from thinfile.baselines.boosted import BoostedTreesClassifier
     from thinfile.baselines.forest import RandomForestOnSourceClassifier
     from thinfile.baselines.logistic import LogisticClassifier
+    from thinfile.baselines.prior import PriorClassifier
     from thinfile.baselines.refit import ScoreRefitClassifier
+    from thinfile.data.buys import Buys
     from thinfile.data.encode import TableEncoder
+    from thinfile.data.event_columns import EventColumns
+    from thinfile.data.events import EventLog
     from thinfile.data.read import read_table
     from thinfile.nn.divergence import mk_mmd
     from thinfile.schema.model import Schema
+    from thinfile.sequence.cnn_lstm import CNNLSTMClassifier
+    from thinfile.sequence.embedded import EmbeddedClassifier
+    from thinfile.tabular.deepfm import DeepFMClassifier
     from thinfile.tabular.mlp import MLPClassifier
     from thinfile.transfer.dan import DANClassifier
     from thinfile.transfer.dann import DANNClassifier
@@ -29,13 +38,22 @@ if TYPE_CHECKING:
     from thinfile.transfer.tradaboost import TrAdaBoostClassifier
 
 _HOME = {
+    "BGNBDClassifier": "baselines.bg_nbd",
+    "BestColumnClassifier": "baselines.best_column",
     "BoostedTreesClassifier": "baselines.boosted",
+    "Buys": "data.buys",
+    "CNNLSTMClassifier": "sequence.cnn_lstm",
     "DANClassifier": "transfer.dan",
     "DANNClassifier": "transfer.dann",
     "DeepCORALClassifier": "transfer.deep_coral",
+    "DeepFMClassifier": "tabular.deepfm",
+    "EmbeddedClassifier": "sequence.embedded",
+    "EventColumns": "data.event_columns",
+    "EventLog": "data.events",
     "FineTuneClassifier": "transfer.fine_tune",
     "LogisticClassifier": "baselines.logistic",
     "MLPClassifier": "tabular.mlp",
+    "PriorClassifier": "baselines.prior",
     "RandomForestOnSourceClassifier": "baselines.forest",
     "Schema": "schema.model",
     "ScoreRefitClassifier": "baselines.refit",
@@ -48,13 +66,22 @@ _HOME = {
 }
 
 __all__ = [
+    "BGNBDClassifier",
+    "BestColumnClassifier",
     "BoostedTreesClassifier",
+    "Buys",
+    "CNNLSTMClassifier",
     "DANClassifier",
     "DANNClassifier",
     "DeepCORALClassifier",
+    "DeepFMClassifier",
+    "EmbeddedClassifier",
+    "EventColumns",
+    "EventLog",
     "FineTuneClassifier",
     "LogisticClassifier",
     "MLPClassifier",
+    "PriorClassifier",
     "RandomForestOnSourceClassifier",
     "Schema",
     "ScoreRefitClassifier",

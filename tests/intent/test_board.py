@@ -95,7 +95,13 @@ def test_nothing_that_could_be_run_is_an_error_with_the_reasons(y: np.ndarray) -
 
 
 def test_the_verdict_says_no_better_than_where_it_is_so(board: pl.DataFrame) -> None:
-    choice = Choice("boosted_aggregates", {"boosted_aggregates": 0.9}, "boosted_aggregates", 0.2)
+    choice = Choice(
+        "boosted_aggregates",
+        {"boosted_aggregates": 0.9, "mlp": 0.8},
+        "boosted_aggregates",
+        "mlp",
+        0.2,
+    )
     verdict = write_verdict(board, {100: choice}, None, "Tea within 30 days")
     assert verdict["headline"].startswith("Tea within 30 days: no deep method pays; build on")
     text = " ".join(verdict["sentences"])
@@ -106,7 +112,9 @@ def test_the_verdict_says_no_better_than_where_it_is_so(board: pl.DataFrame) -> 
 
 
 def test_a_leak_stands_at_the_top(board: pl.DataFrame) -> None:
-    choice = Choice("mlp", {"mlp": 0.9, "boosted_aggregates": 0.8}, "boosted_aggregates", 0.95)
+    choice = Choice(
+        "mlp", {"mlp": 0.9, "boosted_aggregates": 0.8}, "boosted_aggregates", "mlp", 0.95
+    )
     verdict = write_verdict(board, {100: choice}, "the cut tells the classes apart", "Tea")
     assert verdict["headline"] == "the cut tells the classes apart"
     assert verdict["flagged"]

@@ -31,6 +31,8 @@ from thinfile.intent.reasons import (
     contributions,
     in_words,
     log_odds,
+    mix,
+    walk_orders,
 )
 from thinfile.intent.recipe import Recipe
 
@@ -102,31 +104,54 @@ def test_trees_with_a_population_column_leave_it_in_the_rest() -> None:
     assert total == pytest.approx(log_odds(model.predict_proba(table)[:, 1]), abs=1e-6)
 
 
+def ask(model: Any, row: dict[str, Any], table: pl.DataFrame) -> float:
+    return float(log_odds(scorer(model)(pl.DataFrame([row], schema=table.schema)))[0])
+
+
 @pytest.mark.parametrize("align", [None, "scale"])
-def test_any_model_is_asked_as_a_slow_loop_asks(align: str | None) -> None:
+def test_any_model_is_walked_as_a_slow_loop_walks(align: str | None) -> None:
     table, y = make_table()
     model: Any = LogisticClassifier(random_state=0)
     if align:
         model = BoostedTreesClassifier(align=align, n_trees=10, random_state=0)
     model.fit(table, y)
-    rows, reference = table.head(7), pl.concat([table[100:104], table[100:102]])
-    found = contributions(model, scorer(model), rows, reference, groups_of(table))
+    rows, reference, groups = table.head(7), table[100:105], groups_of(table)
+    found = contributions(model, scorer(model), rows, reference, groups)
     assert not found.is_exact
-    for place, group in enumerate(found.groups):
-        for at, row in enumerate(rows.to_dicts()):
-            own = log_odds(scorer(model)(pl.DataFrame([row], schema=table.schema)))[0]
-            without = [
-                log_odds(
-                    scorer(model)(
-                        pl.DataFrame(
-                            [row | {name: other[name] for name in group.columns}],
-                            schema=table.schema,
-                        )
-                    )
-                )[0]
-                for other in reference.to_dicts()
-            ]
-            assert found.values[at, place] == pytest.approx(own - np.mean(without), abs=1e-5)
+    for at, row in enumerate(rows.to_dicts()):
+        slow = np.zeros(len(groups))
+        for other, order in zip(reference.to_dicts(), walk_orders(3, 5), strict=True):
+            here = dict(row)
+            for place in order:
+                before = ask(model, here, table)
+                here |= {name: other[name] for name in groups[place].columns}
+                slow[place] += (before - ask(model, here, table)) / 5
+        assert found.values[at] == pytest.approx(slow, abs=1e-5)
+    # What is left is the average reference row.
+    assert found.rest == pytest.approx(log_odds(scorer(model)(reference)).mean(), abs=1e-5)
+
+
+def test_two_groups_that_say_the_same_share_the_credit() -> None:
+    """Either alone keeps the score up: replacing one at a time would credit neither."""
+    table = pl.DataFrame({"a": [1.0, 1.0], "b": [1.0, 0.0]})
+    groups = [ColumnGroup(name, (name,)) for name in "ab"]
+    found = contributions(
+        None,
+        lambda t: 0.5 + 0.4 * np.maximum(t["a"].to_numpy(), t["b"].to_numpy()),
+        table,
+        pl.DataFrame({"a": [0.0, 0.0], "b": [0.0, 0.0]}),
+        groups,
+    )
+    whole = log_odds(np.array([0.9]))[0]
+    assert found.values == pytest.approx(np.array([[whole / 2, whole / 2], [whole, 0]]))
+
+
+def test_each_order_is_followed_by_its_reverse() -> None:
+    orders = walk_orders(6, 5, random_state=1)
+    assert len(orders) == 5
+    assert (orders[0] == orders[1][::-1]).all()
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert any((orders[0] != orders[2]).tolist())
 
 
 def test_rows_are_asked_in_batches_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +163,7 @@ def test_rows_are_asked_in_batches_of_bounded_size(monkeypatch: pytest.MonkeyPat
         return 1 / (1 + np.exp(-rows["saved"].to_numpy()))
 
     whole = contributions(None, probability, table, table.head(9), groups_of(table))
-    assert len(sizes) == 1 + 3
+    assert sizes == [60] + 9 * [180]
     monkeypatch.setattr("thinfile.intent.reasons._BATCH", 130)
     sizes.clear()
     parts = contributions(None, probability, table, table.head(9), groups_of(table))
@@ -188,7 +213,7 @@ def test_a_history_is_parted_into_own_and_other_events() -> None:
         n = lengths["events.group"].to_numpy()
         return 1 / (1 + np.exp(-(1.0 * n_tea + 0.1 * (n - n_tea))))
 
-    found = contributions(None, probability, HISTORIES, HISTORIES.head(1), groups, TEA)
+    found = contributions(None, probability, HISTORIES, HISTORIES.tail(1), groups, TEA)
     expected = [[0, 2, 0.1], [0, 0, 0.1], [0, 0, 0]]
     assert found.values == pytest.approx(np.array(expected))
     words = in_words(found, HISTORIES, TEA)
@@ -203,6 +228,30 @@ def test_a_history_is_parted_into_own_and_other_events() -> None:
     ]
 
 
+@pytest.mark.parametrize("keep_own", [True, False])
+def test_a_mixed_history_is_that_of_a_slow_loop(keep_own: bool) -> None:
+    lists = ["events.days_to_cut", "events.group"]
+    rng = np.random.default_rng(0)
+    kinds = np.array(["TEA", "CUPS", None], dtype=object)
+    rows = []
+    for n in [0, 1, 7, 3, 0, 12]:
+        days = sorted(rng.integers(0, 400, n).tolist(), reverse=True)
+        rows.append([days, rng.choice(kinds, n).tolist()])
+    schema = {name: HISTORIES.schema[name] for name in lists}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    for other in range(len(rows)):
+        mixed = mix(table, table[other : other + 1], TEA, keep_own=keep_own)
+        for row, (days, groups) in zip(rows, mixed.rows(), strict=True):
+            own = [pair for pair in zip(*row, strict=True) if (pair[1] == "TEA") == keep_own]
+            taken = zip(*rows[other], strict=True)
+            own += [pair for pair in taken if (pair[1] == "TEA") != keep_own]
+            assert days == sorted(days, reverse=True)
+            assert sorted(map(str, zip(days, groups, strict=True))) == sorted(
+                str((float(day), group)) for day, group in own
+            )
+        assert mixed.schema == table.schema
+
+
 def test_a_history_without_the_category_is_one_reason() -> None:
     groups = column_groups(HISTORIES.drop("events.group"), {}, TEA)
     assert [group.title for group in groups] == ["country", HISTORY]
@@ -210,7 +259,7 @@ def test_a_history_without_the_category_is_one_reason() -> None:
         None,
         lambda t: 0.5 + 0.1 * t["events.days_to_cut"].list.len().to_numpy(),
         HISTORIES,
-        HISTORIES.head(1),
+        HISTORIES.tail(1),
         groups,
         TEA,
     )

@@ -174,6 +174,26 @@ def test_no_id_raises_when_scoring(model: DeepFMClassifier, values: pl.Series) -
             assert np.isfinite(model.predict_proba(rows)).all()
 
 
+def test_hostile_values_in_training_do_not_stop_a_fit() -> None:
+    n = 120
+    table = pl.DataFrame(
+        {
+            "infinite": [float("inf") if i % 3 == 0 else float(i % 7) for i in range(n)],
+            "not_a_number": [float("nan")] * n,
+            "nones": [[None]] * n,
+            "empty": pl.Series([[]] * n, dtype=pl.List(pl.String)),
+            "gaps": [["a", None], [], None, ["b", ""]] * (n // 4),
+            "huge": ["x" * 100_000 if i % 2 else "y" for i in range(n)],
+            "lowest": [-(2**63) + i % 3 for i in range(n)],
+        }
+    )
+    fitted = build(sparse=("lowest",), multi_valued=None).fit(table, TRUTH[:n])
+    assert fitted.encoder_.code_names_ == ["huge", "lowest"]
+    assert fitted.encoder_.cardinalities_ == [4, 5]
+    assert fitted.encoder_.bag_names_ == ["gaps"]
+    assert np.isfinite(fitted.predict_proba(table)).all()
+
+
 def test_ids_in_floats_that_cannot_hold_them_are_named(model: DeepFMClassifier) -> None:
     rows = X[:4].with_columns(pl.col("user").cast(pl.Float64))
     with pytest.warns(ThinfileWarning, match=r"'user': 4 of 4 ids are floats of 2\^53 or more"):
@@ -281,6 +301,11 @@ def test_time_may_be_a_number_and_too_few_later_events_are_noted() -> None:
     fitted = build(time_column="row_number").fit(table, y)
     assert fitted.n_validation_ == 0
     assert any("hold too few events" in note for note in fitted.notes_)
+
+
+def test_a_table_with_nothing_but_time_is_refused() -> None:
+    with pytest.raises(DataError, match="X has 1 columns, none of which is a feature"):
+        build(time_column="at", sparse=(), multi_valued=None).fit(X.select("at"), TRUTH)
 
 
 def test_an_unknown_time_column_is_named() -> None:

@@ -82,7 +82,7 @@ def test_padding_of_log_normal_lengths_is_small():
     lengths = np.clip(np.random.default_rng(0).lognormal(2.9, 0.85, 5000), 1, 100).astype(int)
     batches = LengthBatches(lengths, lambda rows: rows, n_tokens=4096)
     filled = sum(len(rows) * lengths[rows].max() for rows in batches)
-    assert filled < 1.1 * lengths.sum()
+    assert filled < 1.2 * lengths.sum()
 
 
 def test_a_generator_makes_a_pass_repeatable():

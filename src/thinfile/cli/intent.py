@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thinfile.intent.result import IntentResult
     from thinfile.intent.task import IntentTask
 
+
 class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between."""
 
@@ -70,7 +71,9 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--static", type=Names(), default=(), help="Columns that describe the customer.")
 @click.option("--methods", type=Names(), help="Names with commas between; all by default.")
 @click.option(
-    "--top", type=click.IntRange(10), default=500, show_default=True, help="k of the top."
+    "--top",
+    type=click.IntRange(10),
+    help="Customers that precision and lift are measured for; a tenth by default.",
 )
 @click.option(
     "--max-rows",

@@ -73,7 +73,8 @@ def recipe_split(
     negatives. Otherwise :func:`~thinfile.data.event_split.time_split` is simpler and trains on
     customers such as those that will be scored: here nobody is trained on who bought a related
     category lately, because such a customer is neither at a feature day nor without sign of
-    demand.
+    demand. On Online Retail, trees trained on the recipe's rows rank the customers of a later cut
+    far worse than the same trees trained on plain snapshots (``benchmarks/results/leaks.md``).
 
     What the parts hold:
 

@@ -28,15 +28,16 @@ class Choice:
     name : str
     validation_auc : dict
         Mean over seeds, by method.
-    baseline : str or None
-        The best baseline on the validation rows.
+    baseline, rival : str or None
+        The best baseline, and the best other method, on the validation rows.
     sureness : float or None
-        Share of draws in which the best other method is ahead of the baseline.
+        Share of draws in which the rival is ahead of the baseline.
     """
 
     name: str
     validation_auc: dict[str, float]
     baseline: str | None
+    rival: str | None
     sureness: float | None
 
 
@@ -63,12 +64,12 @@ def choose(cells: Sequence[Cell], y: npt.NDArray[np.int8], budget: int) -> Choic
     baselines = {m: a for m, a in auc.items() if METHODS[m].family == "baseline"}
     others = {m: a for m, a in auc.items() if m not in baselines}
     if not baselines or not others:
-        return Choice(max(auc, key=auc.__getitem__), auc, _top(baselines), None)
+        return Choice(max(auc, key=auc.__getitem__), auc, _top(baselines), _top(others), None)
     baseline, other = _top(baselines), _top(others)
     assert baseline is not None
     assert other is not None
     sureness = _sureness(mine, other, baseline, y)
-    return Choice(other if sureness >= SURE else baseline, auc, baseline, sureness)
+    return Choice(other if sureness >= SURE else baseline, auc, baseline, other, sureness)
 
 
 def _top(auc: dict[str, float]) -> str | None:

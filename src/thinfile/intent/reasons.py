@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Probability = Callable[[pl.DataFrame], Floats]
+Order = NDArray[np.int64]
 
 EVENTS = "events."
 """What the names of list columns begin with."""
+
+DAYS = EVENTS + "days_to_cut"
 
 OWN_EVENTS = "own-category events in the history"
 OTHER_EVENTS = "other events in the history"
@@ -49,8 +52,8 @@ class ColumnGroup:
     columns : tuple of str
         For a part of a history, all list columns.
     keeps : bool or None
-        For a part of a history: whether to take the part away is to keep the events of the own
-        category (True), the other events (False), or none (None).
+        For a part of a history: without it, the events of the own category stay (True), the
+        other events (False), or none (None).
     is_history : bool
     """
 
@@ -69,10 +72,10 @@ class Contributions:
     groups : tuple of ColumnGroup
     values : numpy.ndarray of float64, shape (n, n_groups)
     rest : numpy.ndarray of float64, shape (n,)
-        Log-odds of the row less the sum of its `values`. With exact contributions it is the
-        log-odds of an average training row; otherwise it also holds what groups do together.
+        Log-odds of the row less the sum of its `values`: those of an average training row for
+        trees, of the average reference row for other models, and so one number for all rows.
     is_exact : bool
-        Whether they are the trees' own Shapley values.
+        Whether they are the trees' own Shapley values, or sampled ones.
     """
 
     groups: tuple[ColumnGroup, ...]
@@ -125,7 +128,15 @@ def audience_reasons(
         table, model.recipe.aggregates.groups_, model.recipe.buys, leave_out=_not_read(model)
     )
     buys = model.recipe.buys
-    found = contributions(model.estimator, model.probability, table, reference, groups, buys)
+    found = contributions(
+        model.estimator,
+        model.probability,
+        table,
+        reference,
+        groups,
+        buys,
+        random_state=generator,
+    )
     return in_words(found, table, buys, n_reasons)
 
 
@@ -179,14 +190,16 @@ def contributions(
     reference: pl.DataFrame,
     groups: Sequence[ColumnGroup],
     buys: Buys | None = None,
+    *,
+    random_state: RandomState = 0,
 ) -> Contributions:
     """Measure what each group of columns adds to the log-odds of each row.
 
     Boosted trees are asked for their exact Shapley values, summed over the columns of a group.
-    Any other model is asked what it says of the row with the group's values taken from reference
-    rows, on average over these; a part of a history is taken away instead. The second kind does
-    not add up where groups act together or say the same: of two columns that are copies each
-    seems to matter half, or not at all. Both kinds explain the model and not the customer.
+    Any other model is walked from the row to a reference row, one group after the other in an
+    order drawn by lot, and each step is credited to its group: Shapley values by sampling, one
+    walk for each reference row. A part of a history is replaced by that part of the reference
+    row's. Both kinds add up, and both explain the model and not the customer.
 
     Parameters
     ----------
@@ -201,6 +214,8 @@ def contributions(
     groups : sequence of ColumnGroup
     buys : Buys, optional
         Needed where groups are parts of a history.
+    random_state : int, optional
+        Makes the orders of the walks repeatable.
 
     References
     ----------
@@ -213,9 +228,23 @@ def contributions(
     if is_exact:
         values = _tree_contributions(estimator, table, groups)
     else:
-        columns = [total - _without(probability, table, reference, g, buys) for g in groups]
-        values = np.column_stack(columns) if columns else np.zeros((table.height, 0))
+        walk = _Walk(probability, table, total, groups, buys)
+        orders = walk_orders(len(groups), reference.height, random_state)
+        rows = reference.iter_slices(1)
+        values = np.zeros((table.height, len(groups)))
+        for row, order in zip(rows, orders, strict=True):
+            values += walk.to(row, order) / reference.height
     return Contributions(tuple(groups), values, total - values.sum(axis=1), is_exact)
+
+
+def walk_orders(n_groups: int, n_walks: int, random_state: RandomState = 0) -> list[Order]:
+    """Orders of groups by lot, each followed by its reverse, which takes noise out."""
+    generator = np.random.default_rng(seed_from(random_state))
+    orders: list[Order] = []
+    while len(orders) < n_walks:
+        order = generator.permutation(n_groups)
+        orders += [order, order[::-1]]
+    return orders[:n_walks]
 
 
 def log_odds(probability: Floats) -> Floats:
@@ -272,44 +301,83 @@ def encoded_sources(encoder: TableEncoder, columns: Sequence[str]) -> list[str]:
     return found
 
 
-def _without(
-    probability: Probability,
-    table: pl.DataFrame,
-    reference: pl.DataFrame,
-    group: ColumnGroup,
-    buys: Buys | None,
-) -> Floats:
-    """Log-odds of the rows when the group says what it says of the reference rows, shape (n,)."""
-    if group.is_history:
-        return log_odds(probability(_shortened(table, group, buys)))
-    stand_ins = reference.select(group.columns).unique(maintain_order=True)
-    counts = reference.select(group.columns).group_by(pl.all(), maintain_order=True).len()["len"]
-    at_once = max(1, _BATCH // max(1, table.height))
-    total = np.zeros(table.height)
-    for start in range(0, stand_ins.height, at_once):
-        part = stand_ins[start : start + at_once]
-        stacked = pl.concat([_replaced(table, row) for row in part.iter_slices(1)])
-        odds = log_odds(probability(stacked)).reshape(part.height, table.height)
-        total += counts[start : start + at_once].to_numpy() @ odds
-    return total / reference.height
+class _Walk:
+    """From the rows of a table to one reference row, group by group."""
+
+    def __init__(
+        self,
+        probability: Probability,
+        table: pl.DataFrame,
+        total: Floats,
+        groups: Sequence[ColumnGroup],
+        buys: Buys | None,
+    ) -> None:
+        self._probability, self._table, self._total = probability, table, total
+        self._groups, self._buys = groups, buys
+        self._at_once = max(1, _BATCH // max(1, table.height))
+
+    def to(self, row: pl.DataFrame, order: Order) -> Floats:
+        """What each step takes from the log-odds, shape (n, n_groups)."""
+        odds = [self._total]
+        for start in range(0, len(order), self._at_once):
+            ends = range(start + 1, min(start + self._at_once, len(order)) + 1)
+            tables = [self._without(row, order[:end]) for end in ends]
+            asked = log_odds(self._probability(pl.concat(tables)))
+            odds += list(asked.reshape(len(tables), self._table.height))
+        steps = np.zeros((self._table.height, len(order)))
+        for place, before, after in zip(order, odds, odds[1:], strict=False):
+            steps[:, place] = before - after
+        return steps
+
+    def _without(self, row: pl.DataFrame, gone: Order) -> pl.DataFrame:
+        """The table when these groups say what they say of the reference row."""
+        groups = [self._groups[place] for place in gone]
+        names = [name for group in groups if not group.is_history for name in group.columns]
+        n = self._table.height
+        table = self._table.with_columns(row[name].new_from_index(0, n) for name in names)
+        parts = [group for group in groups if group.is_history]
+        if not parts:
+            return table
+        lists = parts[0].columns
+        if len(parts) > 1 or parts[0].keeps is None or self._buys is None:
+            return table.with_columns(row[name].new_from_index(0, n) for name in lists)
+        mixed = mix(table.select(lists), row.select(lists), self._buys, keep_own=parts[0].keeps)
+        return table.with_columns(mixed.get_columns())
 
 
-def _replaced(table: pl.DataFrame, row: pl.DataFrame) -> pl.DataFrame:
-    """The table with one row's values in all of its rows."""
-    return table.with_columns(row[name].new_from_index(0, table.height) for name in row.columns)
+def mix(
+    histories: pl.DataFrame, reference: pl.DataFrame, buys: Buys, *, keep_own: bool
+) -> pl.DataFrame:
+    """Histories with one part their own and the other part of a reference row, oldest first.
 
-
-def _shortened(table: pl.DataFrame, group: ColumnGroup, buys: Buys | None) -> pl.DataFrame:
-    """Histories with only the events that the group leaves; the same events in each column."""
-    lists = list(group.columns)
-    if group.keeps is None or buys is None:
-        return table.with_columns(pl.col(lists).list.head(0))
-    rows = table.select(lists).with_row_index("row").explode(lists)
+    Parameters
+    ----------
+    histories, reference
+        List columns only; `reference` has one row.
+    buys
+        Names the events of the own category.
+    keep_own
+        Whether the histories keep these, or the other events.
+    """
+    lists = histories.columns
     is_own = pl.col(EVENTS + buys.column).cast(pl.String).is_in(list(buys.values))
     is_own = is_own.fill_null(False)
-    kept = rows.filter(is_own if group.keeps else ~is_own)
-    short = kept.group_by("row", maintain_order=True).agg(lists)
-    every = pl.DataFrame({"row": np.arange(table.height)}, schema={"row": pl.get_index_type()})
-    joined = every.join(short, on="row", how="left", maintain_order="left")
-    empty = [pl.col(c).fill_null(pl.lit([], dtype=table.schema[c])) for c in lists]
-    return table.with_columns(joined.select(empty).get_columns())
+    rows = histories.with_row_index("row").explode(lists)
+    kept = rows.filter((is_own if keep_own else ~is_own) & _is_event(histories))
+    every = pl.DataFrame({"row": np.arange(histories.height)}, schema={"row": pl.get_index_type()})
+    events = reference.explode(lists).filter(~is_own if keep_own else is_own)
+    if reference[lists[0]].list.len()[0]:
+        kept = pl.concat([kept, every.join(events, how="cross")])
+    if DAYS in lists:
+        kept = kept.sort(["row", DAYS], descending=[False, True], maintain_order=True)
+    whole = kept.group_by("row", maintain_order=True).agg(lists)
+    joined = every.join(whole, on="row", how="left", maintain_order="left")
+    return joined.select(
+        pl.col(name).fill_null(pl.lit([], dtype=histories.schema[name])) for name in lists
+    )
+
+
+def _is_event(histories: pl.DataFrame) -> pl.Expr:
+    """An empty list becomes a row without an event when it is spread out."""
+    empty = histories.select(pl.all().list.len() == 0).to_series(0).arg_true()
+    return ~pl.col("row").is_in(empty.implode())

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from thinfile.intent.board import ALL, NEVER, PAST
-from thinfile.intent.choice import Choice
+from thinfile.intent.choice import SURE, Choice
 from thinfile.methods import METHODS
 
 FEW_EVENTS = 100
@@ -88,11 +88,14 @@ def _on_choice(choice: Choice, mine: Row) -> list[str]:
         f"{mine['title']} was chosen on the validation rows (AUC "
         f"{choice.validation_auc[choice.name]:.3f}), without a look at the test rows."
     ]
-    if choice.baseline and choice.baseline != choice.name:
-        words.append(
-            f"It was ahead of the best baseline there ({METHODS[choice.baseline].title}, "
-            f"{choice.validation_auc[choice.baseline]:.3f}) in {choice.sureness:.0%} of the draws."
-        )
+    if choice.sureness is None or choice.baseline is None or choice.rival is None:
+        return words
+    first, second = (choice.rival, choice.baseline)
+    words.append(
+        f"There {METHODS[first].title} ({choice.validation_auc[first]:.3f}) was ahead of the best "
+        f"baseline, {METHODS[second].title} ({choice.validation_auc[second]:.3f}), in "
+        f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before a baseline."
+    )
     return words
 
 

@@ -146,6 +146,9 @@ class DeepFMNetwork(nn.Module):
                 norm=norm,
             )
             self.head = nn.Linear(self.body.width, 1)
+            for part in self.body.modules():
+                if isinstance(part, nn.ReLU):
+                    part.inplace = True  # its input, a product or a norm, is needed by nobody else
 
     def forward(self, numbers: Tensor, codes: Tensor, bags: Sequence[Bag] = ()) -> Tensor:
         """Return the log-odds of the event.

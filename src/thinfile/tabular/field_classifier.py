@@ -18,7 +18,7 @@ from thinfile.data.fields import TIME_FIELDS, FieldEncoder, Fields
 from thinfile.data.hashing import KEY_BYTES
 from thinfile.data.split_later import latest_rows, times_of
 from thinfile.data.vocabulary import Arrays
-from thinfile.errors import ThinfileWarning
+from thinfile.errors import DataError, ThinfileWarning
 from thinfile.estimator import State, TrainingData
 from thinfile.network import NetworkClassifier, Rows
 from thinfile.params import Rule
@@ -73,6 +73,8 @@ class FieldClassifier(NetworkClassifier):
         check_consistent_length(frame, labels)
         is_target = self._read_domain(domain, labels)
         split = self._later(frame, labels)
+        if not self.schema_.features:
+            raise DataError(f"X has {frame.width} columns, none of which is a feature")
         parsed = self.schema_.parse(frame).frame
         shown = parsed if split is None else parsed[np.setdiff1d(np.arange(len(labels)), split[1])]
         self.encoder_ = self._field_encoder().fit(shown)

@@ -66,13 +66,14 @@ class Code:
 
 
 def pair(codes: Sequence[Code]) -> Code:
-    """One code for the values of several columns together."""
-    train, test, n = codes[0].train, codes[0].test, codes[0].n
-    for other in codes[1:]:
-        joined = np.concatenate([train * other.n + other.train, test * other.n + other.test])
-        values, both = np.unique(joined, return_inverse=True)
-        train, test, n = both[: len(train)], both[len(train) :], len(values)
-    return Code(train, test, n)
+    """One code for the values of one column, or of two together."""
+    if len(codes) == 1:
+        return codes[0]
+    first, other = codes
+    # Both are ranks of at most as many values as there are rows: their product fits into 64 bits.
+    return Code(
+        first.train * other.n + other.train, first.test * other.n + other.test, first.n * other.n
+    )
 
 
 def one_below_the_other(train: pl.Series, test: pl.Series) -> pl.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,14 @@ import numpy.typing as npt
 
 from thinfile.compare.probes.coding import Code, Codes, Tables, pair
 from thinfile.compare.probes.finding import Finding
-from thinfile.compare.probes.strength import Labels, Strength, Values, strength, two_classes
+from thinfile.compare.probes.strength import (
+    Labels,
+    Strength,
+    Values,
+    some_of_each,
+    strength,
+    two_classes,
+)
 
 PROBE = "pair memory"
 LIMIT = 0.9
@@ -34,6 +42,9 @@ def probe_memory(tables: Tables, codes: dict[str, Code]) -> list[Finding]:
     """
     if not codes or not (two_classes(tables.y_train) and two_classes(tables.y_test)):
         return []
+    rows = some_of_each(tables.y_test)
+    tables = replace(tables, test=tables.test[rows.tolist()], y_test=tables.y_test[rows])
+    codes = {name: replace(code, test=code.test[rows]) for name, code in codes.items()}
     subjects: list[tuple[str, ...]] = [(name,) for name in codes]
     subjects += list(combinations(codes, 2))
     found = {names: _look_up(tables, [codes[name] for name in names]) for names in subjects}
@@ -44,8 +55,8 @@ def probe_memory(tables: Tables, codes: dict[str, Code]) -> list[Finding]:
     best = max(found, key=lambda names: found[names][1])
     known, seen = found[best]
     words = (
-        f"Looking up whether {_joined(best)} was seen positive in training gives AUC {seen:.3f} "
-        f"({known.auc:.3f} with how often each value was): the most of {len(found)} keys and pairs."
+        f"Looking up whether {_joined(best)} was seen positive in training gives AUC {seen:.3f}, "
+        f"the most of {len(found)} keys and pairs."
     )
     return [Finding(PROBE, " × ".join(best), known.auc, LIMIT, False, words)]
 

@@ -17,10 +17,10 @@ from thinfile.compare.probes.single_column import probe_columns
 from thinfile.compare.probes.statistics import probe_statistics
 from thinfile.errors import DataError
 
-MAX_KEYS = 5
-"""Columns with the most values that are looked at as keys, alone and in pairs."""
+MAX_KEYS, MAX_NUMBERS = 5, 3
+"""Texts, and whole numbers, with the most values that are looked at as keys, alone and in pairs."""
 MIN_REPEATS = 1.2
-"""Rows per value below which a column is an id of the row and no key."""
+"""Rows per value below which a column is an id of the row and no key; twice that of numbers."""
 MAX_ATTRIBUTES = 50
 
 
@@ -52,8 +52,8 @@ def probe_tables(
     label
         Name of the label, to find it among the columns.
     keys
-        Columns that say who or what a row is about (customer, item). By default the five with the
-        most values that repeat.
+        Columns that say who or what a row is about (customer, item). By default the five texts
+        and three whole numbers with the most values that repeat.
 
     Returns
     -------
@@ -75,6 +75,9 @@ def probe_tables(
     ['status']
     """
     tables = _labelled(train, y_train, test, y_test)
+    missing = [name for name in keys or () if name not in tables.columns]
+    if missing:
+        raise DataError(f"keys {missing} are not columns of both tables")
     if not (tables.train.height and tables.test.height):
         words = "There are no labelled rows to look at."
         return [Finding("single column", "", None, None, False, words)]
@@ -113,20 +116,25 @@ def _labelled(
 
 def _keys(tables: Tables, given: Sequence[str] | None) -> list[str]:
     if given is not None:
-        missing = [name for name in given if name not in tables.columns]
-        if missing:
-            raise DataError(f"keys {missing} are not columns of both tables")
-        return list(given)
-    sizes = {name: tables.train[name].n_unique() for name in tables.columns if _names(tables, name)}
-    most = tables.train.height / MIN_REPEATS
-    able = [name for name, size in sizes.items() if 1 < size <= most]
-    return sorted(able, key=lambda name: -sizes[name])[:MAX_KEYS]
+        return [name for name in given if name in tables.columns]
+    texts: list[tuple[int, str]] = []
+    numbers: list[tuple[int, str]] = []
+    for name in tables.columns:
+        is_number = tables.train[name].dtype.is_numeric()
+        kept, repeats = (numbers, 2 * MIN_REPEATS) if is_number else (texts, MIN_REPEATS)
+        n_values = tables.train[name].n_unique()
+        if 1 < n_values <= tables.train.height / repeats and _names(tables.train[name]):
+            kept.append((-n_values, name))
+    chosen = sorted(texts)[:MAX_KEYS] + sorted(numbers)[:MAX_NUMBERS]
+    return [name for _, name in sorted(chosen)]
 
 
-def _names(tables: Tables, name: str) -> bool:
+def _names(values: pl.Series) -> bool:
     """Whether a column may name things: text, categories and whole numbers."""
-    dtype = tables.train[name].dtype
-    return not (dtype.is_float() or dtype.is_temporal())
+    if not values.dtype.is_float():
+        return not values.dtype.is_temporal()
+    known = values.drop_nulls().drop_nans()
+    return bool((known == known.floor()).all())
 
 
 def _attributes(tables: Tables, codes: dict[str, Code]) -> dict[str, Code]:

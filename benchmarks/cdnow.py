@@ -149,8 +149,8 @@ def run_fold(X: pl.DataFrame, y: np.ndarray, fold: np.ndarray, k: int) -> list[d
     # The contract wants two classes in y; no label changes what BG/NBD fits.
     any_labels = np.full(len(train), -1)
     any_labels[:2] = [0, 1]
-    for name, score in LAWS.items():
-        model = BGNBDClassifier(horizon_weeks=WEEKS, score=score)
+    for name, rank_by in LAWS.items():
+        model = BGNBDClassifier(horizon_weeks=WEEKS, rank_by=rank_by)
         record(name, model, train, any_labels, 0)
     for budget in BUDGETS:
         rows = order[:budget]
@@ -255,8 +255,8 @@ def calibration_lines(X: pl.DataFrame, y: np.ndarray) -> list[str]:
     return [
         *lines,
         "",
-        "The law knows no drop-out before the first repeat purchase: it puts customers who bought "
-        "once too high and all others too low, which costs it in the order. The fit times of the "
+        "It puts customers who bought once too high and all others too low, which costs it in the "
+        "order (the law knows no drop-out before the first repeat purchase). The fit times of the "
         "models are those with all labels.",
     ]
 

@@ -76,7 +76,7 @@ def test_a_longer_horizon_raises_every_probability(table):
 
 def test_it_can_rank_by_expected_purchases_instead(table):
     X, y = table
-    model = BGNBDClassifier(score="purchases").fit(X, y)
+    model = BGNBDClassifier(rank_by="purchases").fit(X, y)
     own = X["own_age_weeks"].is_not_null().to_numpy()
     history = (X[name].fill_null(0.0).to_numpy() for name in OWN)
     expected = model.law_.expected_purchases(*history, 13.0)

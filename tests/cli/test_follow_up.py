@@ -80,7 +80,9 @@ def test_options_and_json(call: Call, shop: Path) -> None:
     assert len(record["files"]) == len(TABLES)
 
 
-def test_page_and_picture(call: Call, shop: Path) -> None:
+def test_page_and_picture(call: Call, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Bundling the chart library takes seconds, and tests/report sees to it.
+    monkeypatch.setattr("thinfile.report.page._library", lambda: "")
     picture = shop / "for-the-meeting.png"
     given = ["--out", shop / "fu", "--picture", picture]
     answer = call("follow-up", shop / "audience.csv", shop / "late.parquet", *given)

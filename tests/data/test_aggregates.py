@@ -206,6 +206,22 @@ def test_any_log_gives_what_a_slow_loop_gives(table, data):
     assert_as_slow(log, snapshots, features.fit(log, snapshots))
 
 
+def test_categories_may_be_numbers():
+    table = make_events(600, 20, 6, random_state=0)
+    number = pl.col("category").str.slice(9).cast(pl.Int64)
+    log = EventLog.from_table(table.with_columns(category=number), ROLES)
+    as_text = EventLog.from_table(table.with_columns(category=number.cast(pl.String)), ROLES)
+    buys = Buys("category", ("1",))
+    tables = []
+    for each in (log, as_text):
+        snapshots = each.snapshots(_cuts(each), MONTH)
+        features = Aggregates(buys, related=("2",), max_categories=3).fit(each, snapshots)
+        assert "count[0]" in features.names_
+        tables.append(features.transform(each, snapshots))
+    assert tables[0].equals(tables[1])
+    assert tables[0]["own_count"].sum() > 0
+
+
 def test_online_retail_gives_what_a_slow_loop_gives():
     try:
         path = data_folder() / "online_retail.parquet"

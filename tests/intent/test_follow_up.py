@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from thinfile.data.buys import Buys
+from thinfile.data.datasets import data_folder
 from thinfile.data.events import EventColumns, EventLog
+from thinfile.data.retail import with_group
 from thinfile.data.synthetic_events import make_events
 from thinfile.errors import DataError, ParameterError
 from thinfile.intent.audience import HOLD_OUT, PICKED, REST, choose_audience
@@ -293,6 +295,46 @@ def test_groups_that_are_none(
 ) -> None:
     with pytest.raises(DataError, match=message):
         follow_up(change(groups), log_of(events), BUYS, SINCE, UNTIL)
+
+
+def test_half_a_month_of_a_real_shop() -> None:
+    """Customers ranked by their last purchase of the category, against a query of its own."""
+    try:
+        path = data_folder() / "online_retail.parquet"
+    except DataError as error:
+        pytest.skip(str(error))
+    sold = with_group(pl.read_parquet(path)).filter(pl.col("CustomerID").is_not_null())
+    sold = sold.with_columns(Amount=pl.col("Quantity") * pl.col("UnitPrice"))
+    cut, until = datetime(2011, 10, 10), datetime(2011, 10, 25)
+    own = pl.col("InvoiceDate").filter((pl.col("Group") == "LUNCH BAG") & (pl.col("Quantity") > 0))
+    last = sold.filter(pl.col("InvoiceDate") < cut).group_by("CustomerID").agg(last=own.max())
+    days = (cut - pl.col("last")).dt.total_days().fill_null(10_000)
+    scores = last.select(pl.col("CustomerID").cast(pl.Int64).alias("customer"), 1 / (1 + days))
+    scores.columns = ["customer", "probability"]
+    groups = choose_audience(scores, 500, 0.2).groups
+    roles = EventColumns("CustomerID", "InvoiceDate", "StockCode", "Group", "Quantity", "Amount")
+    found = follow_up(
+        groups, EventLog.from_table(sold, roles), Buys("Group", ("LUNCH BAG",)), cut, until
+    )
+    done = sold.filter(pl.col("InvoiceDate").is_between(cut, until, closed="left"))
+    done = done.filter(pl.col("Quantity") > 0).group_by(customer=pl.col("CustomerID").cast(int))
+    per_head = groups.join(
+        done.agg(
+            own=(pl.col("Group") == "LUNCH BAG").sum(), n=pl.len(), k=pl.col("Group").n_unique()
+        ),
+        on="customer",
+        how="left",
+    ).fill_null(0)
+    for name in (PICKED, HOLD_OUT, REST):
+        own_group = per_head.filter(group=name)
+        assert found.level("bought", name)["value"] == pytest.approx(  # type: ignore[index]
+            (own_group["own"] > 0).mean()
+        )
+        assert found.level("broad", name)["value"] == pytest.approx(  # type: ignore[index]
+            ((own_group["n"] > 10) & (own_group["k"] > 3)).mean()
+        )
+    assert found.contrast("bought", RANKING)["verdict"] == MORE  # type: ignore[index]
+    assert found.contrast("bought", CAMPAIGN)["verdict"] == UNKNOWN  # type: ignore[index]
 
 
 def test_categories_are_named_shortly() -> None:

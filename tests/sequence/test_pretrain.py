@@ -16,14 +16,15 @@ from thinfile.training.length_batches import FlatEvents
 
 
 def _events(n_rows: int = 60, seed: int = 0) -> FlatEvents:
-    """After code c comes c + 1: what is next can be told."""
+    """After code c comes c + 1, and each row has a level: both tasks can be learnt."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(0, 15, n_rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     first = np.repeat(rng.integers(0, 4, n_rows), lengths)
     codes = (first + np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)) % 4
     days = np.concatenate([np.sort(rng.uniform(1, 99, n))[::-1] for n in lengths])
-    numbers = np.column_stack([np.log1p(24 * days), rng.normal(size=len(days))])
+    level = np.repeat(rng.normal(size=n_rows), lengths) + 0.1 * rng.normal(size=len(days))
+    numbers = np.column_stack([np.log1p(24 * days), level])
     return FlatEvents.of(
         codes.astype(np.int32)[:, None],
         numbers.astype(np.float32),
@@ -90,7 +91,7 @@ def test_what_is_predicted_is_the_event_after_those_seen(pool_size):
     torch.testing.assert_close(task(rows)["next_event"], expected)
 
 
-@pytest.mark.parametrize(("method", "share"), [("next_event", 0.8), ("contrastive", 0.97)])
+@pytest.mark.parametrize(("method", "share"), [("next_event", 0.8), ("contrastive", 0.8)])
 def test_the_loss_falls(method, share):
     torch.manual_seed(0)
     events = _events(200)

@@ -59,8 +59,8 @@ def quick(**arguments: Any) -> DeepFMClassifier:
 
 def test_pairs_of_ids_are_learnt_that_no_sum_over_ids_can_tell() -> None:
     settings: dict[str, Any] = {
-        "max_epochs": 40,
-        "learning_rate": 0.02,
+        "max_epochs": 15,
+        "learning_rate": 0.05,
         "patience": None,
         "dim": 4,
         "deep": False,
@@ -323,6 +323,14 @@ def test_the_learning_rate_falls_where_the_auc_stays_flat() -> None:
     rates = [record["learning_rate"] for record in fitted.history_]
     assert rates[-1] < rates[0]
     assert {round(a / b, 3) for a, b in pairwise(rates)} <= {1.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "size"), [(100, 32), (1_000, 100), (50_000, 256), (10**6, 1_000), (10**8, 4_096)]
+)
+def test_batches_follow_the_rows(n_rows: int, size: int) -> None:
+    assert build(batch_size="auto")._batch_rows(n_rows) == size
+    assert build(batch_size=77)._batch_rows(n_rows) == 77
 
 
 def test_patience_ends_the_run() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
-from scipy.stats import rankdata
 
 from thinfile.baselines.rows import training_rows
 from thinfile.data.encode import Encoded, TableEncoder
@@ -121,7 +120,7 @@ class BestColumnClassifier(Estimator):
 
     def _number_sorts(self, train: Encoded, y: Labels) -> Iterator[tuple[float, _Sort]]:
         for place, name in enumerate(self.encoder_.number_names_):
-            auc, direction, missing = best_order(train.numbers[:, place].astype(np.float64), y)
+            auc, direction, missing = best_order(train.numbers[:, place], y)
             yield auc, _Sort(name, place, direction, missing, None)
 
     def _category_sorts(self, train: Encoded, y: Labels) -> Iterator[tuple[float, _Sort]]:
@@ -176,7 +175,7 @@ class BestColumnClassifier(Estimator):
         self._curve = _Curve(part["points"], part["rates"], float(state.values["rate"]))
 
 
-def best_order(values: FloatArray, y: Labels) -> tuple[float, int, str]:
+def best_order(values: npt.NDArray[Any], y: Labels) -> tuple[float, int, str]:
     """AUC, direction and place of the empty cells of the best order by one column.
 
     Parameters
@@ -273,9 +272,10 @@ def _rates(codes: npt.NDArray[np.int32], y: Labels, size: int) -> FloatArray:
     return np.asarray((events + SMOOTHING_ROWS * rate) / (rows + SMOOTHING_ROWS))
 
 
-def _auc(score: FloatArray, y: Labels) -> float:
-    events = y == 1
-    n, m = int(events.sum()), int((~events).sum())
-    if not n or not m:
+def _auc(score: npt.NDArray[Any], y: Labels) -> float:
+    """AUC by counting: sorting two arrays of numbers is many times faster than ranking one."""
+    events, others = np.sort(score[y == 1]), np.sort(score[y == 0])
+    if not len(events) or not len(others):
         return 0.5
-    return float((rankdata(score)[events].sum() - n * (n + 1) / 2) / (n * m))
+    below = np.searchsorted(others, events, "left") + np.searchsorted(others, events, "right")
+    return float(below.sum() / (2.0 * len(events) * len(others)))

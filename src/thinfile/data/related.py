@@ -98,6 +98,16 @@ def related_categories(
     ----------
     Brin, Motwani, Ullman and Tsur, "Dynamic itemset counting and implication rules for market
     basket data", SIGMOD 1997 (lift, there called interest).
+
+    Examples
+    --------
+    >>> from thinfile.data.events import EventColumns, EventLog
+    >>> from thinfile.data.synthetic_events import make_events
+    >>> table = make_events(20_000, 400, n_days=500, follow=0.9, random_state=0)
+    >>> log = EventLog.from_table(table, EventColumns("customer", "time", category="category"))
+    >>> [found] = related_categories(log, Buys("category", ("category 01",)), log.end)
+    >>> found.value, round(found.lift, 1)
+    ('category 00', 1.6)
     """
     given = {"per": per, "min_support": min_support, "min_lift": min_lift, "most": most}
     check_params("related_categories", given, RULES)

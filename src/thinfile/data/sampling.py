@@ -121,6 +121,17 @@ def recipe_split(
         If the log is too short, or there are no positives or no negatives.
     ParameterError
         If an option breaks its rule.
+
+    Examples
+    --------
+    >>> from thinfile.data.events import EventColumns, EventLog
+    >>> from thinfile.data.synthetic_events import make_events
+    >>> table = make_events(20_000, 400, n_days=500, random_state=0)
+    >>> log = EventLog.from_table(table, EventColumns("customer", "time", category="category"))
+    >>> buys, month = Buys("category", ("category 01",)), timedelta(days=30)
+    >>> split = recipe_split(log, buys, month, related=["category 00"])
+    >>> float(split.train.label.mean()), split.flags
+    (0.5, ())
     """
     _check("recipe_split", locals())
     base = time_split(
@@ -190,6 +201,17 @@ def literal_recipe_split(
         If there are no positives or no negatives with a history.
     ParameterError
         If an option breaks its rule.
+
+    Examples
+    --------
+    >>> from thinfile.data.events import EventColumns, EventLog
+    >>> from thinfile.data.synthetic_events import make_events
+    >>> table = make_events(20_000, 400, n_days=500, random_state=0)
+    >>> log = EventLog.from_table(table, EventColumns("customer", "time", category="category"))
+    >>> buys, month = Buys("category", ("category 01",)), timedelta(days=30)
+    >>> split = literal_recipe_split(log, buys, month, window=2 * month, related=[])
+    >>> split.flags[0].split(", so ")[1]
+    'the cut alone tells the classes apart'
     """
     _check("literal_recipe_split", locals())
     closes = microseconds(log.end) + 1

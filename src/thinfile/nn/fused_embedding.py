@@ -153,7 +153,7 @@ class FusedEmbedding(nn.Module):
         return total / lengths.clamp(min=1).unsqueeze(1)
 
     def _gather(self, rows: Tensor) -> Tensor:
-        own = rows.device.type == "cpu" and torch.is_grad_enabled() and not _is_traced()
+        own = rows.device.type == "cpu" and torch.is_grad_enabled() and not is_traced()
         if own and self.weight.requires_grad:
             found: Tensor = _Gather.apply(  # type: ignore[no-untyped-call]
                 self.weight, rows, self.sparse_gradient
@@ -167,7 +167,7 @@ class FusedEmbedding(nn.Module):
                 f"FusedEmbedding: codes of shape {tuple(codes.shape)}, must be"
                 f" (rows, {self.n_fields})"
             )
-        if _is_traced() or not codes.numel():
+        if is_traced() or not codes.numel():
             return
         limits = self.limits[: self.n_fields]
         # Two reductions cost a quarter of a mask of all codes, which only a failure needs. A code
@@ -182,7 +182,7 @@ class FusedEmbedding(nn.Module):
             )
 
     def _check_bag(self, number: int, values: Tensor, offsets: Tensor, lengths: Tensor) -> None:
-        if _is_traced():
+        if is_traced():
             return
         limit = int(self.limits[self.n_fields + number])
         wrong = (values < 0) | (values >= limit)
@@ -274,7 +274,8 @@ def large_table(n_rows: int, width: int) -> Tensor:
     return torch.from_numpy(np.empty((n_rows, width), dtype=np.float32)).zero_()
 
 
-def _is_traced() -> bool:
+def is_traced() -> bool:
+    """Whether the module is being exported, compiled or traced: values cannot be looked at then."""
     return torch.compiler.is_compiling() or bool(torch._C._get_tracing_state())
 
 

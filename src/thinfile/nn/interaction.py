@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from thinfile.errors import DataError
 from thinfile.nn.blocks import Dense
-from thinfile.nn.fused_embedding import Bag
+from thinfile.nn.fused_embedding import Bag, is_traced
 from thinfile.nn.fused_embedding import FusedEmbedding as FusedEmbedding
 from thinfile.params import boolean, check_params, integer
 
@@ -52,10 +52,10 @@ class DeepFMNetwork(nn.Module):
     factors of a pair that never occurred together are learnt from the pairs that did. It is not
     the choice for a few numeric columns.
 
-    All parts read one table (`FusedEmbedding`). A number x has a slope in the linear part and
-    factors v in the factorisation machine, which enter as v · x; the network gets x as it is,
-    because its first layer would undo the product with v. Numbers should be scaled to about
-    unit variance.
+    All parts read one table (`FusedEmbedding`). A number x has a slope in the linear part, and the
+    network gets it as it is. It can also have factors v, which enter the factorisation machine as
+    v · x (the network would only undo that product in its first layer). Numbers should be scaled
+    to about unit variance.
 
     Parameters
     ----------
@@ -72,7 +72,11 @@ class DeepFMNetwork(nn.Module):
     linear, fm, deep
         Which parts there are, at least one.
     number_factors
-        Whether numbers take part in the factorisation machine.
+        Whether numbers take part in the factorisation machine, as in the paper. Without is worth a
+        try where most columns are numbers: test AUC of 3 seeds with and without is 0.769 and 0.772
+        on UCI's default of credit (23 numbers), 0.720 and 0.737 there without the network, 0.788
+        and 0.786 on its bank marketing, 0.787 and 0.787 there without the network. Seeds differ
+        by about 0.002.
     initial_std
         Spread of the initial weights and factors.
     sparse_gradient
@@ -136,19 +140,9 @@ class DeepFMNetwork(nn.Module):
         self.number_factors = nn.Parameter(torch.empty(n_numbers, dim)) if has_factors else None
         if self.number_factors is not None:
             nn.init.normal_(self.number_factors, std=initial_std)
-        self.body, self.head = None, None
-        if deep:
-            self.body = Dense(
-                n_numbers + n_fields * dim,
-                widths,
-                activation=activation,
-                dropout=dropout,
-                norm=norm,
-            )
-            self.head = nn.Linear(self.body.width, 1)
-            for part in self.body.modules():
-                if isinstance(part, nn.ReLU):
-                    part.inplace = True  # its input, a product or a norm, is needed by nobody else
+        n_inputs = n_numbers + n_fields * dim
+        self.body = _body(n_inputs, widths, activation, dropout, norm) if deep else None
+        self.head = None if self.body is None else nn.Linear(self.body.width, 1)
 
     def forward(self, numbers: Tensor, codes: Tensor, bags: Sequence[Bag] = ()) -> Tensor:
         """Return the log-odds of the event.
@@ -204,6 +198,16 @@ class DeepFMNetwork(nn.Module):
         return logit
 
 
+def _body(
+    n_inputs: int, widths: Sequence[int], activation: str, dropout: float, norm: str | None
+) -> Dense:
+    body = Dense(n_inputs, widths, activation=activation, dropout=dropout, norm=norm)
+    for part in body.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = True  # nobody needs its input, a product or a norm
+    return body
+
+
 class _Sections(torch.autograd.Function):
     """What the parts need of the rows looked up, with one gradient for all of them.
 
@@ -240,8 +244,7 @@ class _Sections(torch.autograd.Function):
 
 
 def _sections(found: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    traced = torch.compiler.is_compiling() or bool(torch._C._get_tracing_state())
-    if traced or not (torch.is_grad_enabled() and found.requires_grad):
+    if is_traced() or not (torch.is_grad_enabled() and found.requires_grad):
         return _plain_sections(found)
     parts: tuple[Tensor, Tensor, Tensor, Tensor] = _Sections.apply(found)  # type: ignore[no-untyped-call]
     return parts

@@ -36,6 +36,8 @@ from thinfile.training.phase import Phase
 from thinfile.training.stopping import Plateau
 from thinfile.training.touched_adam import TouchedAdam
 
+FEWEST_BATCH_ROWS, BATCH_ROWS, MOST_BATCH_ROWS = 32, 256, 4096
+
 REFERENCE: dict[str, Any] = {
     "dim": 10,
     "widths": (400, 400, 400),
@@ -76,7 +78,9 @@ class DeepFMClassifier(FieldClassifier):
     widths, activation, dropout, norm
         Of the network, as in `MLPClassifier`.
     max_epochs : int ≥ 1
-    batch_size : int ≥ 2
+    batch_size : "auto" or int ≥ 2
+        "auto" takes 256 rows; fewer, so that an epoch has ten batches, where there are few rows
+        (at least 32), and a thousandth of the rows where there are many (at most 4,096).
     learning_rate : float > 0
         Of Adam.
     weight_decay : float ≥ 0
@@ -148,6 +152,7 @@ class DeepFMClassifier(FieldClassifier):
         **NETWORK_RULES,
         **FIELD_RULES,
         **dict.fromkeys(("linear", "fm", "deep"), params.boolean()),
+        "batch_size": params.either(params.one_of("auto"), params.integer(2)),
         "dim": params.integer(1),
         "embedding_l2": params.real(0),
         "touched_rows_above": params.integer(0),
@@ -168,7 +173,7 @@ class DeepFMClassifier(FieldClassifier):
         dropout: float = 0.2,
         norm: str | None = "batch",
         max_epochs: int = 30,
-        batch_size: int = 256,
+        batch_size: int | str = "auto",
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-5,
         embedding_l2: float = 1e-3,
@@ -268,7 +273,7 @@ class DeepFMClassifier(FieldClassifier):
         history = train(
             self.network_,
             [Phase(self._optimizer(), lambda batch: self._terms(tensors.batch(batch["row"])))],
-            TensorBatches({"row": rows}, min(self.batch_size, len(rows))),
+            TensorBatches({"row": rows}, min(self._batch_rows(len(rows)), len(rows))),
             max_epochs=self.max_epochs,
             check=(lambda: check_rows(self.network_, tensors, held_out)) if stops else None,
             monitor="validation_auc" if stops else None,
@@ -278,6 +283,12 @@ class DeepFMClassifier(FieldClassifier):
         )
         self.history_ += history.records
         settle_untrained(self.network_.table, tensors, rows)
+
+    def _batch_rows(self, n_rows: int) -> int:
+        if self.batch_size != "auto":
+            return int(self.batch_size)
+        usual = min(BATCH_ROWS, max(FEWEST_BATCH_ROWS, n_rows // 10))
+        return max(usual, min(MOST_BATCH_ROWS, n_rows // 1000))
 
     def _optimizer(self) -> torch.optim.Optimizer:
         table = self.network_.table

@@ -74,6 +74,19 @@ def probe_split(
     -------
     list of Finding
         One for each question, flagged or not, and one for each flag of the plan.
+
+    Examples
+    --------
+    >>> from datetime import timedelta
+    >>> from thinfile.data.buys import Buys
+    >>> from thinfile.data.event_split import time_split
+    >>> from thinfile.data.events import EventColumns, EventLog
+    >>> from thinfile.data.synthetic_events import make_events
+    >>> table = make_events(20_000, 400, n_days=500, random_state=0)
+    >>> log = EventLog.from_table(table, EventColumns("customer", "time", category="category"))
+    >>> split = time_split(log, Buys("category", ("category 01",)), timedelta(days=30))
+    >>> [each.probe for each in probe_split(log, split) if each.flagged]
+    []
     """
     flags = [Finding(PLAN, split.name, None, None, True, _sentence(f)) for f in split.flags]
     return [

@@ -34,7 +34,7 @@ def test_every_command_has_help(call: Call, name: str) -> None:
     assert answer.code == 0
     assert answer.out.startswith(f"Usage: thinfile {name}")
     # The list of commands says what the command itself says, or shorter.
-    command = import_module(f"thinfile.cli.{name}").command
+    command = import_module(f"thinfile.cli.{name.replace('-', '_')}").command
     assert command.help
 
 

@@ -80,9 +80,7 @@ def command(
         _print(summary)
 
 
-def _score_log(
-    model: Path, log: str, out: Path, cut: datetime | None, *, as_json: bool
-) -> None:
+def _score_log(model: Path, log: str, out: Path, cut: datetime | None, *, as_json: bool) -> None:
     from thinfile.intent.score import score_log
 
     summary = score_log(model, log, out, cut=cut)

@@ -86,6 +86,8 @@ class EventEncoder:
 
     Attributes
     ----------
+    names_ : list of str
+        List columns that are needed; none where no training row has a history.
     number_names_, code_names_ : list of str
         Columns of `EncodedEvents.numbers` and of `EncodedEvents.codes`; no numbers at all where
         no training row has a history.
@@ -171,7 +173,7 @@ class EventEncoder:
         if self.time_scale_ is None:
             return _no_events(frame.height)
         self._check_columns(frame)
-        check_histories(frame.select(TIME, *(state["name"] for state in self._states)))
+        check_histories(frame.select(self.names_))
         days, offsets = self._times(frame)
         values = {s["name"]: flat(frame[s["name"]], self.max_events) for s in self._states}
         numbers = _scale_times(_log_times(days, offsets), self.time_scale_)
@@ -216,6 +218,7 @@ class EventEncoder:
         self, states: list[dict[str, Any]], notes: list[str], scale: list[list[float]] | None
     ) -> None:
         self._states, self.notes_, self.time_scale_ = states, notes, scale
+        self.names_ = [] if scale is None else [TIME, *(state["name"] for state in states)]
         self.number_names_ = [] if scale is None else list(TIME_NAMES)
         for state in states:
             if state["kind"] == "number":
@@ -233,8 +236,7 @@ class EventEncoder:
         return days, np.concatenate([[0], np.cumsum(lengths)])
 
     def _check_columns(self, frame: pl.DataFrame) -> None:
-        needed = [TIME, *(state["name"] for state in self._states)]
-        lacking = [name for name in needed if name not in frame.columns]
+        lacking = [name for name in self.names_ if name not in frame.columns]
         if lacking:
             raise SchemaError(f"the table lacks columns: {', '.join(map(repr, lacking))}")
         faults = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -127,7 +128,9 @@ def _learn_text(present: pl.Series) -> TimeForm:
     guess = guess_date(counts) or _guess_from_readable(counts)
     if guess is None:
         return TimeForm("text")
-    return TimeForm("text", guess.form, guess.pivot, guess.notes)
+    # The rows counted there are those of a sample, and this note goes to people.
+    notes = (re.sub(r", as \d+ rows can only be read that way", "", note) for note in guess.notes)
+    return TimeForm("text", guess.form, guess.pivot, tuple(notes))
 
 
 def _guess_from_readable(counts: pl.DataFrame) -> DateGuess | None:

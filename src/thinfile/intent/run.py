@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from thinfile._version import __version__
@@ -38,7 +37,7 @@ from thinfile.intent.choice import Choice, choose
 from thinfile.intent.model import IntentModel, save_model
 from thinfile.intent.options import IntentOptions
 from thinfile.intent.result import KIND, IntentResult
-from thinfile.intent.task import IntentTask, frames
+from thinfile.intent.task import IntentTask, describe, frames
 from thinfile.intent.verdict import write_verdict
 from thinfile.methods import METHODS, get_method
 from thinfile.training.device import choose_device
@@ -148,23 +147,7 @@ class _Run:
         table = cell_table(cells, y)
         scores = score_matrix(cells, len(y), self.seeds)
         board = leaderboard(table, y, scores, random_state=seed)
-        board = board.with_columns(
-            pl.Series(
-                "chosen",
-                [
-                    choices[b].name == m
-                    for m, b in zip(board["method"], board["budget"], strict=True)
-                ],
-            ),
-            pl.Series(
-                "selection",
-                [
-                    choices[b].validation_auc.get(m)
-                    for m, b in zip(board["method"], board["budget"], strict=True)
-                ],
-                dtype=pl.Float64,
-            ),
-        )
+        board = _with_choices(board, choices)
         groups = group_board(
             y, scores, task.is_past_buyer[task.test], top=self.options.top, random_state=seed
         )
@@ -206,30 +189,11 @@ class _Run:
         ]
 
     def _describe(self) -> dict[str, Any]:
-        task, recipe = self.task, self.task.recipe
-        parts = {"train": task.train, "validation": task.validation, "test": task.test}
-        cuts = task.snapshots.cut
         return {
             "kind": KIND,
-            "title": f"Who will buy {task.title}?",
-            "label": task.title,
-            "target": "later customers",
-            "plan": task.split.name,
-            "buys": recipe.buys.to_dict(),
-            "horizon_days": recipe.horizon.total_seconds() / 86_400,
-            "gap_days": recipe.gap.total_seconds() / 86_400,
-            "log_start": str(task.log.start),
-            "log_end": str(task.log.end),
-            "n_events": task.log.n_events,
-            "n_customers": task.log.n_customers,
-            **{f"n_{name}": len(rows) for name, rows in parts.items()},
-            **{f"{name}_rate": float(task.y[rows].mean()) for name, rows in parts.items()},
-            **{
-                f"{name}_cuts": [str(c) for c in np.unique(cuts[rows].astype("datetime64[D]"))][:20]
-                for name, rows in parts.items()
-            },
+            **describe(self.task),
             "n_features": self.cells.frames["aggregates"].width,
-            "history_columns": list(recipe.histories.columns),
+            "history_columns": list(self.task.recipe.histories.columns),
             "top": self.options.top,
             "budgets": self.budgets,
             "seeds": self.seeds,
@@ -237,7 +201,7 @@ class _Run:
             "mode": "hold-out",
             "level": LEVEL,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "notes": list(task.notes),
+            "notes": list(self.task.notes),
             "versions": {name: version(name) for name in VERSIONED},
         }
 
@@ -291,3 +255,13 @@ class _Run:
         ranked = model.score(self.task.log).sort("probability", descending=True)
         with writing(self.folder.path / "audience.parquet") as temporary:
             ranked.with_row_index("rank", offset=1).write_parquet(temporary)
+
+
+def _with_choices(board: pl.DataFrame, choices: Mapping[int, Choice]) -> pl.DataFrame:
+    """Mark the choice of each budget, and the value that it was made by."""
+    keys = list(zip(board["method"], board["budget"], strict=True))
+    by_validation = [choices[budget].validation_auc.get(method) for method, budget in keys]
+    return board.with_columns(
+        pl.Series("chosen", [choices[budget].name == method for method, budget in keys]),
+        pl.Series("selection", by_validation, dtype=pl.Float64),
+    )

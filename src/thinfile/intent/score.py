@@ -97,12 +97,7 @@ def score_log(
         If `out` ends in something else or would replace the log.
     """
     out = Path(out)
-    if out.suffix not in (".parquet", ".csv"):
-        raise ParameterError(f"score_log: out={str(out)!r} must end in .parquet or .csv")
-    if not out.parent.is_dir():
-        raise ParameterError(f"score_log: out={str(out)!r}: there is no folder {out.parent}")
-    if is_source(out, source):
-        raise ParameterError(f"score_log: out={str(out)!r} would replace the log {str(source)!r}")
+    _check_out(out, source)
     model = load_model(path)
     log = read_log(model, source, store=store)
     rows = model.known(log, cut)
@@ -118,11 +113,7 @@ def score_log(
     scored = pl.DataFrame(
         {log.roles.customer: log.customers[rows.customer], PROBABILITY: probability}
     )
-    with writing(out) as temporary:
-        if out.suffix == ".csv":
-            scored.write_csv(temporary)
-        else:
-            scored.write_parquet(temporary)
+    _write(scored, out)
     return LogScores(
         out=str(out),
         cut=str(cut or log.end + timedelta(microseconds=1)),
@@ -131,3 +122,20 @@ def score_log(
         psi=None if drift is None else drift.psi(),
         notes=log.notes,
     )
+
+
+def _check_out(out: Path, source: str | Path) -> None:
+    if out.suffix not in (".parquet", ".csv"):
+        raise ParameterError(f"score_log: out={str(out)!r} must end in .parquet or .csv")
+    if not out.parent.is_dir():
+        raise ParameterError(f"score_log: out={str(out)!r}: there is no folder {out.parent}")
+    if is_source(out, source):
+        raise ParameterError(f"score_log: out={str(out)!r} would replace the log {str(source)!r}")
+
+
+def _write(scored: pl.DataFrame, out: Path) -> None:
+    with writing(out) as temporary:
+        if out.suffix == ".csv":
+            scored.write_csv(temporary)
+        else:
+            scored.write_parquet(temporary)

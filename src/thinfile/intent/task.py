@@ -117,6 +117,11 @@ def build_intent_task(
         Histories(columns, max_events=options.max_events),
         tuple(options.static),
     )
+    return _task(log, recipe, split)
+
+
+def _task(log: EventLog, recipe: Recipe, split: Split) -> IntentTask:
+    """The parts below each other, and where the labelled rows of each lie."""
     parts = (split.train, split.validation, split.test)
     snapshots = Snapshots.concat(parts)
     ends = np.cumsum([len(part) for part in parts])
@@ -131,7 +136,7 @@ def build_intent_task(
         train,
         validation,
         test,
-        is_past_buyer=_bought_before(log, buys, snapshots),
+        is_past_buyer=_bought_before(log, recipe.buys, snapshots),
         notes=(*log.notes, *split.notes),
     )
 
@@ -228,3 +233,26 @@ def frames(task: IntentTask, names: frozenset[str]) -> dict[str, pl.DataFrame]:
     if "histories" in names:
         made["histories"] = task.recipe.sequences(task.log, task.snapshots)
     return made
+
+
+def describe(task: IntentTask) -> dict[str, Any]:
+    """What is predicted from which rows, as JSON values."""
+    recipe, cuts = task.recipe, task.snapshots.cut
+    parts = {name: getattr(task, name) for name in PARTS}
+    days = {n: np.unique(cuts[rows].astype("datetime64[D]")) for n, rows in parts.items()}
+    return {
+        "title": f"Who will buy {task.title}?",
+        "label": task.title,
+        "target": "later customers",
+        "plan": task.split.name,
+        "buys": recipe.buys.to_dict(),
+        "horizon_days": recipe.horizon / timedelta(days=1),
+        "gap_days": recipe.gap / timedelta(days=1),
+        "log_start": str(task.log.start),
+        "log_end": str(task.log.end),
+        "n_events": task.log.n_events,
+        "n_customers": task.log.n_customers,
+        **{f"n_{name}": len(rows) for name, rows in parts.items()},
+        **{f"{name}_rate": float(task.y[rows].mean()) for name, rows in parts.items()},
+        **{f"{name}_cuts": [str(day) for day in found[:20]] for name, found in days.items()},
+    }

@@ -305,7 +305,7 @@ class CNNLSTMClassifier(HistoryEstimator, NetworkClassifier):
     # Scoring ---------------------------------------------------------------------------------
 
     def _probability(self, encoded: Encoded) -> FloatArray:
-        assert isinstance(encoded, EncodedHistories)
+        encoded = self._histories(encoded)
         numbers = torch.from_numpy(encoded.numbers)
         codes = torch.from_numpy(encoded.codes).to(torch.int64)
 

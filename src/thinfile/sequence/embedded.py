@@ -205,10 +205,8 @@ class EmbeddedClassifier(HistoryEstimator):
     def _matrix(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         if self.encoder_network_ is None:
             return tree_matrix(encoded)
-        assert isinstance(encoded, EncodedHistories)
-        return tree_matrix(
-            encoded, embed(self.encoder_network_, encoded.events), encoded.events.lengths
-        )
+        events = self._histories(encoded).events
+        return tree_matrix(encoded, embed(self.encoder_network_, events), events.lengths)
 
     def _probability(self, encoded: Encoded) -> FloatArray:
         return predict_trees(self.booster_, self._matrix(encoded))

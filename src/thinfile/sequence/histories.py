@@ -125,6 +125,18 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
             static = self.encoder_.transform(self.schema_.parse(frame).frame)
         return EncodedHistories(static.numbers, static.codes, events)
 
+    def _histories(self, encoded: Encoded) -> EncodedHistories:
+        """Encoded rows with their events; a table of static columns alone may come without."""
+        if isinstance(encoded, EncodedHistories):
+            return encoded
+        if self.event_encoder_.number_names_:
+            raise DataError(
+                f"{type(self).__name__} was fitted on histories: list columns "
+                f"{', '.join(map(repr, self.event_encoder_.names_))} are needed to score"
+            )
+        events = self.event_encoder_.transform(pl.DataFrame({"row": np.arange(len(encoded))}))
+        return EncodedHistories(encoded.numbers, encoded.codes, events)
+
     def _time(self, frame: pl.DataFrame) -> npt.NDArray[Any] | None:
         if self._time_source is None:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from thinfile.report.figures.figure import Figure, data, palette
+from thinfile.report.figures.training import flat_record
 from thinfile.report.subject import Row, is_number
 from thinfile.report.tables import Cell, Table, number, words
 from thinfile.report.words import count, interval, listing, percent, three
@@ -22,6 +23,20 @@ def group_figure(rows: Sequence[Row], titles: Mapping[str, str]) -> Figure | Non
     groups = list(dict.fromkeys(row["group"] for row in rows))
     if not groups:
         return None
+    best = [max((r for r in rows if r["group"] == g), key=lambda r: r["auc"]) for g in groups]
+    told = [f"{titles[r['method']]} {three(r['auc'])} ({r['group']})" for r in best]
+    return Figure(
+        "groups",
+        "AUC within past buyers, and within those who never bought",
+        f"AUC of every method within each group. Best: {listing(told)}.",
+        _group_chart(rows, groups, titles),
+        "Telling past buyers from the rest is easy and worth little; telling them apart among "
+        "themselves is what a campaign needs.",
+        has_names=True,
+    )
+
+
+def _group_chart(rows: Sequence[Row], groups: Sequence[str], titles: Mapping[str, str]) -> Any:
     order = list(dict.fromkeys(titles[row["method"]] for row in rows))
     shown = [
         {
@@ -44,24 +59,13 @@ def group_figure(rows: Sequence[Row], titles: Mapping[str, str]) -> Figure | Non
         "group:N",
         *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("value", "low", "high")),
     ]
-    chart = alt.layer(
+    return alt.layer(
         base.mark_rule(strokeWidth=2.5).encode(
             x=alt.X("low:Q", title="AUC within the group", scale=alt.Scale(zero=False)),
             x2="high:Q",
         ),
         base.mark_point(filled=True, opacity=1, size=60).encode(x="value:Q", tooltip=tooltip),
     ).properties(height=alt.Step(STEP))
-    best = [max((r for r in rows if r["group"] == g), key=lambda r: r["auc"]) for g in groups]
-    told = [f"{titles[r['method']]} {three(r['auc'])} ({r['group']})" for r in best]
-    return Figure(
-        "groups",
-        "AUC within past buyers, and within those who never bought",
-        f"AUC of every method within each group. Best: {listing(told)}.",
-        chart,
-        "Telling past buyers from the rest is easy and worth little; telling them apart among "
-        "themselves is what a campaign needs.",
-        has_names=True,
-    )
 
 
 def group_table(rows: Sequence[Row], titles: Mapping[str, str], choice: str | None) -> Table:
@@ -114,7 +118,7 @@ def learning_figure(
     rows = [
         {"title": titles[name], "seconds": record["cpu_seconds"], "auc": record["validation_auc"]}
         for name, history in histories.items()
-        for record in map(_flat, history)
+        for record in map(flat_record, history)
         if is_number(record.get("cpu_seconds")) and is_number(record.get("validation_auc"))
     ]
     names = list(dict.fromkeys(row["title"] for row in rows))[:MAX_LINES]
@@ -148,11 +152,3 @@ def learning_figure(
         "One point per check, first seed. Rows held back for stopping are the latest of the "
         "training rows; no test row is among them.",
     )
-
-
-def _flat(record: Mapping[str, Any]) -> Row:
-    row = dict(record)
-    for part in ("terms", "metrics"):
-        if isinstance(row.get(part), Mapping):
-            row.update(row.pop(part))
-    return row

@@ -42,12 +42,13 @@ def _records(history: Any) -> list[Row]:
     """Flat records, whether a history is a list, or an object or mapping that holds one."""
     if isinstance(history, Mapping):
         history = history.get("records")
-    rows = [_flat(record) for record in history or []]
+    rows = [flat_record(record) for record in history or []]
     step = -(-len(rows) // MAX_POINTS) or 1
     return rows[::step] if rows[-1:] == rows[::step][-1:] else [*rows[::step], rows[-1]]
 
 
-def _flat(record: Mapping[str, Any]) -> Row:
+def flat_record(record: Mapping[str, Any]) -> Row:
+    """A record of a history with its losses and metrics beside its other values."""
     row = dict(record)
     for part in ("terms", "metrics"):
         if isinstance(row.get(part), Mapping):

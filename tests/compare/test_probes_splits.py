@@ -128,6 +128,32 @@ def test_what_was_fitted_after_the_training_window_is_caught(log: EventLog, soun
     assert "0.5 days after the training window closed" in fitted["vocabulary"].words
 
 
+def test_a_season_is_no_leak(log: EventLog) -> None:
+    """Where all rows share a few cuts, more buyers at one of them is the season."""
+    split = time_split(log, OWN, MONTH)
+    train = split.train
+    chance = np.where(train.cut == train.cut.max(), 0.3, 0.01)
+    label = (np.random.default_rng(0).random(len(train)) < chance).astype(np.int8)
+    seasonal = replace(split, train=replace(train, label=label))
+    found = {each.probe: each for each in probe_split(log, seasonal)}
+    assert found["cut date"].value is not None
+    assert found["cut date"].value > 0.75
+    assert flagged(list(found.values())) == []
+
+
+def test_cuts_of_their_own_must_be_alike_in_both_classes(log: EventLog) -> None:
+    """Negatives cut at any time, positives when they happened to come."""
+    split = _unflagged(recipe_split(log, OWN, MONTH, related=["category 02"]))
+    train = split.train
+    span = 3 * np.timedelta64(MONTH)
+    cut = np.where(train.label == 0, train.cut + span, train.cut)
+    found = {
+        each.probe: each for each in probe_split(log, replace(split, train=replace(train, cut=cut)))
+    }
+    assert found["cut date"].flagged
+    assert found["cut date"].limit == 0.65
+
+
 def test_few_buyers_are_no_leak(log: EventLog, sound: Split) -> None:
     """Perfect order of two buyers is chance, and no labels at all are no error."""
     train = sound.train

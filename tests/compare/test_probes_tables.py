@@ -267,6 +267,7 @@ def test_agreement_is_that_of_all_pairs_of_rows(seed: int, n: int) -> None:
     y = rng.integers(0, 2, n).astype(np.int8)
     found = agreement(key, attribute, y)
     assert (found.negative, found.positive) == pytest.approx(slow_agreement(key, attribute, y))
+    assert 0 <= found.chance <= 1
 
 
 # The label among the features ------------------------------------------------------------------
@@ -305,6 +306,27 @@ def test_a_name_that_only_holds_the_labels_raises_nothing(name: str) -> None:
     table = both(lambda f, y: f.rename({"plan": name}))
     assert flagged(probe_tables(*table, label="default")) == []
     assert flagged(probe_tables(*table, label="y")) == []
+
+
+def test_a_rare_flag_and_a_rare_event_agree_mostly_and_are_no_copies() -> None:
+    rng = np.random.default_rng(0)
+    parts: list[Any] = []
+    for _ in range(2):
+        y = (rng.random(6000) < 0.004).astype(np.int8)
+        rare = np.where(rng.random(6000) < 0.003, "5.0", "0.0")
+        filled = pl.Series([None if value == "0.0" else "x" for value in rare.tolist()])
+        parts += [pl.DataFrame({"rare": rare, "filled": filled}), y]
+    assert flagged(probe_tables(*parts)) == []
+
+
+def test_what_is_nought_for_almost_all_negatives_is_not_fixed_per_key() -> None:
+    rng = np.random.default_rng(0)
+    parts: list[Any] = []
+    for n in (6000, 3000):
+        y = (rng.random(n) < 0.2).astype(np.int8)
+        recent = np.where(rng.random(n) < np.where(y == 1, 0.1, 0.002), 1.0, 0.0)
+        parts += [pl.DataFrame({"visits": rng.poisson(20, n) * 1.0, "recent": recent}), y]
+    assert flagged(probe_tables(*parts)) == []
 
 
 def test_a_column_that_agrees_by_nine_in_ten_is_no_copy() -> None:

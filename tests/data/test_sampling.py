@@ -280,6 +280,18 @@ def test_faults_are_named_at_once() -> None:
         literal_recipe_split(make_log(), OWN, MONTH, negative_cut="end")
 
 
+def test_where_no_positive_is_left_the_message_says_why() -> None:
+    log = make_log(3000)
+    table = log.table.with_columns(
+        customer=pl.Series(np.repeat(log.customers.to_numpy(), np.diff(log.offsets)))
+    )
+    is_own = pl.col("category") == "own"
+    # Inside the window the category is bought in its last month only.
+    early = pl.col("time").is_between(START + 155 * DAY, START + 285 * DAY)
+    with pytest.raises(DataError, match=r"no positive is left: .*their label window passes the"):
+        recipe(EventLog.from_table(table.filter(~(is_own & early)), ROLES), related=[])
+
+
 def test_a_window_without_positives_or_negatives_is_refused() -> None:
     log = make_log(3000)
     window = log.table.with_columns(

@@ -14,7 +14,7 @@ from thinfile.methods import METHODS
 from thinfile.metrics.ranking import average_precision, gini, ks, roc_auc
 
 BUDGETS, SEEDS = [100, 350, 1000], [0, 1, 2]
-LEVELS = {"baseline": 1.0, "tabular": 0.7, "transfer": 0.75}
+LEVELS = {"baseline": 1.0, "tabular": 0.7, "sequence": 0.7, "transfer": 0.75}
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -32,9 +32,12 @@ def fake_result(
     with_histories: bool = True,
     **replaced: Any,
 ) -> Result:
-    """Seventeen methods at three budgets with three seeds; DANN fails, CORAL for one seed."""
+    """Every method of tables at three budgets with three seeds; DANN fails, CORAL for one seed."""
     rng = np.random.default_rng(7)
-    methods, budgets = methods or list(METHODS), budgets or BUDGETS
+    methods, budgets = (
+        methods or [n for n, m in METHODS.items() if not m.needs_events],
+        budgets or BUDGETS,
+    )
     y = (rng.random(n_test) < 0.068).astype(np.int8)
     y[:2] = 0, 1
     scores = {(m, b): _scores(rng, y, m, b) for m in methods for b in budgets}

@@ -30,7 +30,7 @@ from thinfile.data.recipe_rows import (
 )
 from thinfile.data.related import related_categories
 from thinfile.data.snapshots import Buys, Snapshots, first_events_at, microseconds
-from thinfile.errors import ParameterError
+from thinfile.errors import DataError, ParameterError
 from thinfile.params import check_params, instance, integer, one_of
 from thinfile.random_state import RandomState, seed_from
 
@@ -149,6 +149,8 @@ def recipe_split(
     if holdout_customers:
         seen = without(seen, base.test.customer)
     rows, told = usable(log, seen, horizon, gap)
+    if not rows.any():
+        raise DataError(f"column {buys.column!r}: no positive is left: {'; '.join(told)}")
     rng = np.random.default_rng(seed_from(random_state))
     train, more = matched_rows(log, seen, rows, horizon, gap, negatives_per_positive, rng)
     check_positives(train, buys, "training")

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from thinfile import params
 from thinfile.data.encode import Encoded
 from thinfile.data.split_later import latest_rows
-from thinfile.errors import ParameterError
 from thinfile.estimator import FloatArray, State, TrainingData
 from thinfile.metrics.ranking import ks, roc_auc
 from thinfile.network import NETWORK_RULES, NetworkClassifier, Rows, Tensors, Terms

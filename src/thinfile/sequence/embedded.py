@@ -14,8 +14,8 @@ from thinfile import params
 from thinfile.data.encode import Encoded, TableEncoder
 from thinfile.errors import ArtifactError
 from thinfile.estimator import FloatArray, State, TrainingData, target_row_weight
-from thinfile.params import Rule
 from thinfile.nn.sequence import HistoryEncoder
+from thinfile.params import Rule
 from thinfile.sequence.histories import EncodedHistories, HistoryEstimator, embed
 from thinfile.sequence.pretrain import (
     PRETRAINING_RULES,

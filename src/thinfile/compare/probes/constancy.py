@@ -20,6 +20,8 @@ PROBE = "constant in one class"
 LIMIT = 0.05
 """How much more often two rows of a key must agree in one class than in the other."""
 CONSTANT = 0.99
+VARIED = 0.95
+"""How often two rows of *different* keys may agree: else the attribute is fixed for all keys."""
 MIN_KEYS = 30
 MAX_ROWS = 50_000
 """Rows looked at for one key: all rows of some of its values, not some rows of all."""
@@ -28,16 +30,20 @@ MAX_VALUES = 1000
 
 
 class Agreement(NamedTuple):
-    """How often two rows of one key agree, mean over the keys, by class; `n` keys."""
+    """How often two rows of one key agree, mean over the keys, by class; `n` keys.
+
+    `chance` is how often two rows of any keys agree, in the class that agrees more.
+    """
 
     negative: float
     positive: float
+    chance: float
     n: int
 
     @property
     def gap(self) -> float:
-        """Difference between the classes where one of them is constant, else 0."""
-        if max(self.negative, self.positive) < CONSTANT:
+        """Difference between the classes where one of them is constant per key, else 0."""
+        if max(self.negative, self.positive) < CONSTANT or self.chance > VARIED:
             return 0.0
         return abs(self.negative - self.positive)
 
@@ -77,7 +83,7 @@ def agreement(key: Codes, attribute: Codes, y: Labels) -> Agreement:
     --------
     >>> key, price, y = np.array([1] * 4), np.array([5, 5, 5, 7]), np.array([1, 1, 0, 0])
     >>> agreement(key, price, y)
-    Agreement(negative=0.0, positive=1.0, n=1)
+    Agreement(negative=0.0, positive=1.0, chance=1.0, n=1)
     """
     n_keys = int(key.max(initial=0)) + 1
     known = (key > 0) & (attribute > 0)
@@ -86,9 +92,16 @@ def agreement(key: Codes, attribute: Codes, y: Labels) -> Agreement:
     ]
     both = ~np.isnan(shares[0]) & ~np.isnan(shares[1])
     if not both.any():
-        return Agreement(0.0, 0.0, 0)
+        return Agreement(0.0, 0.0, 0.0, 0)
     means = [float(share[both].mean()) for share in shares]
-    return Agreement(means[0], means[1], int(both.sum()))
+    chance = _chance(attribute[known & (y == int(means[1] > means[0]))])
+    return Agreement(means[0], means[1], chance, int(both.sum()))
+
+
+def _chance(attribute: Codes) -> float:
+    counts = np.unique(attribute, return_counts=True)[1].astype(np.float64)
+    n = counts.sum()
+    return float((counts * (counts - 1)).sum() / (n * (n - 1)))
 
 
 def _whole_keys(code: Code) -> npt.NDArray[np.intp]:

@@ -10,11 +10,11 @@ import polars as pl
 
 from thinfile.compare.probes.coding import Tables, one_below_the_other
 from thinfile.compare.probes.finding import Finding
-from thinfile.compare.probes.strength import Labels, some_of_each
+from thinfile.compare.probes.strength import Labels, some_of_each, two_classes
 
 PROBE = "label among the features"
 LIMIT = 0.995
-"""Share of rows on which a column of two values and the label must agree."""
+"""Share of the rows of each class on which a column of two values and the label must agree."""
 MIN_ROWS = 20
 MIN_PER_CLASS = 5
 MIN_KNOWN = 0.9
@@ -64,16 +64,19 @@ def _as_copy(values: pl.Series, y: Labels) -> tuple[float | None, str]:
         return None, ""
     first, second = counts.to_series(0).sort().to_list()
     rows = (text.is_in([first, second])).fill_null(False).to_numpy()
+    if not two_classes(y[rows]):
+        return None, ""
     agreeing = _share((text == second).fill_null(False).to_numpy()[rows], y[rows])
     return agreeing, _kind(first, second) if agreeing >= LIMIT else ""
 
 
 def _share(side: npt.NDArray[np.bool_], y: Labels) -> float:
-    """Share of rows in which a yes-or-no agrees with the label, or else with its opposite."""
-    if side.all() or not side.any():
-        return 0.0
-    same = float((side == (y == 1)).mean())
-    return max(same, 1 - same)
+    """Share of rows in which a yes-or-no agrees with the label, or else with its opposite.
+
+    That of the class in which it agrees less: two things that are both rare agree mostly anyway.
+    """
+    shares = [float(side[y == label].mean()) for label in (1, 0)]
+    return max(min(shares[0], 1 - shares[1]), min(1 - shares[0], shares[1]))
 
 
 def _kind(first: str, second: str) -> str:

@@ -39,16 +39,20 @@ def _n_events(log: EventLog, rows: Snapshots) -> Values:
     return (rows.stop - rows.start).astype(np.float64)
 
 
-ALONE: dict[str, tuple[Callable[[EventLog, Snapshots], Values], float]] = {
-    "cut date": (_cut, 0.75),
-    "days since last event": (_days_since, 0.95),
-    "number of events": (_n_events, 0.95),
+ALONE: dict[str, Callable[[EventLog, Snapshots], Values]] = {
+    "cut date": _cut,
+    "days since last event": _days_since,
+    "number of events": _n_events,
 }
-"""What is looked at alone, and the AUC above which it is a leak.
-
-In a sound plan the cut tells nothing but the season. Recency and activity are honest evidence of
-who will buy, though never as good as this.
-"""
+"""What is looked at alone."""
+LIMIT = 0.95
+"""AUC above which one of them is a leak: recency and activity are honest evidence of who will buy,
+and the cut of the season, though never as good as this."""
+OWN_CUT_LIMIT = 0.65
+"""The same for the cut where rows have cuts of their own, which must then be alike in both classes:
+there is no season that a plan would have to follow."""
+SHARED = 20
+"""Mean rows per cut from which cuts are those of the plan and not of the rows."""
 SLACK = 0.05
 """How far below the limit the interval's lower end may lie."""
 
@@ -98,10 +102,11 @@ def probe_split(
 
 
 def _alone(log: EventLog, split: Split, name: str) -> Finding:
-    measure, limit = ALONE[name]
-    found = {part: _strength(log, rows, measure) for part, rows in _parts(split).items()}
-    part = max(found, key=lambda each: found[each].low)
-    auc, low = found[part]
+    parts = _parts(split)
+    found = {part: _strength(log, rows, ALONE[name]) for part, rows in parts.items()}
+    limits = {part: _limit(name, rows) for part, rows in parts.items()}
+    part = max(found, key=lambda each: found[each].low - limits[each])
+    (auc, low), limit = found[part], limits[part]
     if not low:
         return Finding(name, "", None, limit, False, "Rows of both classes are too few to look.")
     if auc > limit and low > limit - SLACK:
@@ -110,8 +115,13 @@ def _alone(log: EventLog, split: Split, name: str) -> Finding:
             "and of others were cut at different times, so a model learns the cut and no customer."
         )
         return Finding(name, part, auc, limit, True, words)
-    words = f"The {name} alone has AUC {auc:.3f} in the {part} rows, the most of the three parts."
+    words = f"The {name} alone has AUC {auc:.3f} in the {part} rows, the nearest to its limit."
     return Finding(name, part, auc, limit, False, words)
+
+
+def _limit(name: str, rows: Snapshots) -> float:
+    is_shared = len(rows) >= SHARED * len(np.unique(rows.cut))
+    return LIMIT if name != "cut date" or is_shared else OWN_CUT_LIMIT
 
 
 def _strength(

@@ -32,9 +32,7 @@ EXPORTED = [n for n, m in METHODS.items() if n not in IN_PYTHON_ONLY and "histor
 
 
 @pytest.mark.parametrize("name", sorted(set(METHODS) - set(EXPORTED)))
-def test_a_method_without_an_export_says_so(
-    name: str, fitted: Callable[[str], Estimator]
-) -> None:
+def test_a_method_without_an_export_says_so(name: str, fitted: Callable[[str], Estimator]) -> None:
     with pytest.raises(ArtifactError, match="has no ONNX export"):
         export_onnx(fitted(name))
 

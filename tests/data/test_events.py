@@ -90,7 +90,7 @@ def test_customers_as_text() -> None:
     log = log_of(who=[" a", "b ", "", "NULL", None, "a"])
     assert log.customers.to_list() == ["a", "b"]
     assert "3 of 6 rows name no customer and are left out (first: row 2)" in log.notes[0]
-    whole = log_of(who=["17850.0", "", "13047.0"])
+    whole = log_of(who=["17850.0", "", "NULL", "13047.0"])
     assert (whole.customers.dtype, whole.customers.to_list()) == (pl.Int64, [13047, 17850])
     assert log_of(who=["007", "7"]).customers.to_list() == ["007", "7"]
 

@@ -145,7 +145,7 @@ def _customer_is_whole(sample: pl.Series) -> bool:
     """Is this text that was written as whole floats, such as ``17850.0``?"""
     if sample.dtype != pl.String:
         return False
-    present = sample.drop_nulls().filter(sample.drop_nulls().str.strip_chars() != "")
+    present = _named(sample).drop_nulls()
     return present.len() > 0 and bool(present.str.contains(_WHOLE_FLOAT).all())
 
 
@@ -195,11 +195,16 @@ def _learnt_notes(
     return notes
 
 
+def _named(raw: pl.Series) -> pl.Series:
+    """Ids as text, without blanks and words such as NULL, under which thousands would be one."""
+    text = raw.str.strip_chars()
+    return text.set(text.str.to_lowercase().is_in(["", *WORDS]), None)
+
+
 def _read_customer(raw: pl.Series, whole: bool, checks: LogChecks, first: int) -> pl.Series:
     read = raw
     if raw.dtype == pl.String:
-        read = raw.str.strip_chars()
-        read = read.set(read.str.to_lowercase().is_in(["", *WORDS]), None)
+        read = _named(raw)
     elif raw.dtype.is_float():
         read = raw.fill_nan(None)
     missing = read.is_null()

@@ -204,7 +204,7 @@ def fit_lookup(
     if own.is_empty():
         reason = f"no value occurs {least} times in {n_present} training rows, left out"
         return None, [f"column {name!r}: {reason}"], []
-    notes = _rare_notes(name, 1.0 - own["n"].sum() / n_present, least)
+    notes = _rare_notes(name, 1.0 - float(own["n"].sum()) / n_present, least)
     if own.height > rules.max_vocabulary:
         hashed = HashVocabulary.fit(own["value"], rules.max_vocabulary, rules.key)
         return hashed, notes, [_shared_note(name, hashed, own)]

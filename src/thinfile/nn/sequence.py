@@ -209,7 +209,7 @@ class HistoryEncoder(nn.Module):
         if pool > 1:
             # Filling becomes 0, and so does all below 0 next: it never wins a maximum.
             x = x * step_mask(lengths, x.shape[1]).unsqueeze(2)
-            x = x.unflatten(1, (-1, pool)).amax(2)
+            x = x.reshape(len(x), -1, pool, x.shape[2]).amax(2)
         return torch.relu(x)
 
     def _drop(self, x: Tensor) -> Tensor:

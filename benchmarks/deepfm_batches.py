@@ -42,7 +42,9 @@ def _row(name: str, one: Measured) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=SHAPE.n_batches, help="per round and variant")
+    parser.add_argument(
+        "--batches", type=int, default=SHAPE.n_batches, help="per round and variant"
+    )
     arguments = parser.parse_args()
     keys = [(name, SHAPE) for name in LOADING]
     found = {n: m for (n, _), m in measure(keys, arguments.rounds, arguments.batches).items()}

@@ -37,6 +37,20 @@ BARS = {
 }
 OURS = ("thinfile, fused Adam", "thinfile, `TouchedAdam`")
 
+READING = """## How to read this
+
+"Products alone" is the network's forward and backward pass and nothing else; the ratio that it
+would have is in brackets, and a bar above it cannot be met on that machine. On a processor without
+bfloat16 instructions torch emulates them: products alone are then slower than in float32, and the
+bars for bfloat16 are out of reach. DeepCTR-Torch cannot be trained through `fit` without its own
+loader; its ready batches and the fused Adam of the third rows are our doing, to show what is left
+when loader and optimiser are taken out of the comparison.
+
+A step's time does not depend on the size of the table as such, but on how many distinct rows a
+batch touches and on whether they lie in the cache: from 10^4 ids, where a batch touches nearly all
+and they stay in the cache, to 10^6 it rises with both; from 10^6 to 10^7 nearly every id of an even
+draw is a row of its own already."""
+
 
 def speed_table(shape: Shape, n_rounds: int, n_steps: int) -> str:
     found = measure([(name, shape) for name in TRAINING], n_rounds, n_steps)
@@ -127,7 +141,7 @@ def main() -> None:
         parts.append(job())
         print(parts[-1], flush=True)
         if not arguments.quick:  # after each part, so that a run cut short has not been for nothing
-            RESULT.write_text("\n\n".join(parts) + "\n")
+            RESULT.write_text("\n\n".join([*parts, READING]) + "\n")
 
 
 def _intro(rounds: int, steps: int) -> str:

@@ -306,13 +306,18 @@ def main() -> None:
         assert made is not None
         answers = measure(folder, options.repetitions)
     settings = "" if options.events == 10_000_000 else f" --events {options.events}"
+    n_processes = "one process each"
+    if options.repetitions != 3:
+        settings += f" --repetitions {options.repetitions}"
+    if options.repetitions > 1:
+        n_processes = f"median of {options.repetitions} processes each, interleaved"
     text = "\n\n".join(
         [
             f"# Event logs: {options.events:,} events",
             f"`python benchmarks/events.py{settings}`: Parquet in, sorted by customer and time "
             "out, with offsets per customer; CPU seconds of all threads (Polars and NumPy with "
-            f"one, DuckDB with its own), median of {options.repetitions} processes each, "
-            "interleaved. thinfile also checks the log: it counts missing customers, unreadable "
+            f"one, DuckDB with its own), {n_processes}. "
+            "thinfile also checks the log: it counts missing customers, unreadable "
             "times, returns, ties and repeated events, which the peers do not. Labels: does the "
             f"customer buy `{CATEGORY}` in the {HORIZON.days} days from the cut on?",
             f"{platform.machine()}, {os.cpu_count()} cores, Python "

@@ -98,8 +98,7 @@ def methods(task: tasks.SequenceTask) -> tuple[dict[str, Fit], dict[str, float]]
         vectors, weights, seconds[pretrain] = pretrained(task, pretrain)
         embedding = pl.DataFrame(vectors, schema=[f"e{i}" for i in range(vectors.shape[1])])
         both = pl.concat([task.flat, embedding], how="horizontal")
-        if pretrain == "contrastive":
-            fits[f"CNN + LSTM, {pretrain} first"] = network(task, weights)
+        fits[f"CNN + LSTM, {pretrain} first"] = network(task, weights)
         fits[f"boosted trees on embedding ({pretrain})"] = trees(embedding)
         fits[f"boosted trees on aggregates + embedding ({pretrain})"] = trees(both)
     return fits, seconds
@@ -160,7 +159,10 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         ]
         base = result["aucs"]["boosted trees on aggregates"]
         for name, by_budget in result["aucs"].items():
-            cells = [_cell(by_budget[str(b)], base[str(b)]) for b in BUDGETS]
+            cells = [
+                _cell(by_budget[str(b)], base[str(b)]) if str(b) in by_budget else "not run"
+                for b in BUDGETS
+            ]
             parts.append(f"| {name} | " + " | ".join(cells) + " |")
         parts.append("")
     return "\n".join(parts)

@@ -90,6 +90,7 @@ def measure(method: str, source: str, store: str) -> dict[str, float | str]:
         task.train,
         task.validation,
         task.test,
+        True,
         (),
         60 / 7,
         "cpu",

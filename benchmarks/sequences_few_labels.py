@@ -54,6 +54,10 @@ class WarmStart(CNNLSTMClassifier):
         network.encoder.load_state_dict(self.weights)
         return network
 
+    def _optimizer(self) -> torch.optim.Optimizer:
+        self.pretrain_history_ = [{"epoch": 0}]  # so that the encoder learns at the slower rate
+        return super()._optimizer()
+
 
 def pretrained(task: tasks.SequenceTask, pretrain: str) -> tuple[np.ndarray, Weights, float]:
     """Embedding of all rows, the encoder's weights, and CPU-seconds of the fit."""

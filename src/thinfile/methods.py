@@ -116,6 +116,7 @@ _LOGISTIC = "baselines.logistic:LogisticClassifier"
 _SEQUENCE = "sequence.cnn_lstm:CNNLSTMClassifier"
 _GUO = "Guo et al., DeepFM, IJCAI 2017"
 _HOCHREITER = "Hochreiter, Schmidhuber, Neural Computation 1997"
+_SAINATH = "Sainath et al., ICASSP 2015"
 _BABAEV = "Babaev et al., CoLES, SIGMOD 2022"
 _KE = "Ke et al., LightGBM, NeurIPS 2017"
 _THOMAS = "Thomas, Edelman, Crook, Credit scoring and its applications, SIAM 2002"
@@ -146,11 +147,11 @@ METHODS: dict[str, Method] = {m.name: m for m in (
     _method("logistic_aggregates", "Logistic regression on aggregates", _LOGISTIC, "aggregates", "Logistic regression on counts, recency and amounts per category and window", _THOMAS, rows="source"),
     _method("boosted_aggregates", "Boosted trees on aggregates", _BOOSTED, "aggregates", "Gradient boosting on counts, recency and amounts per category and window", _KE, rows="source"),
     _method("deepfm_aggregates", "DeepFM on aggregates", "tabular.deepfm:DeepFMClassifier", "aggregates", "DeepFM on counts, recency and amounts per category and window", _GUO),
-    _method("mean_bag", "Mean of embedded events", _SEQUENCE, "histories", "Mean of the embedded events of a history, and a layer", _BABAEV, baseline=True, convolution=False, recurrent=False),
-    _method("cnn_lstm", "CNN + LSTM", _SEQUENCE, "histories", "Convolution and pooling over a history, read by an LSTM", _HOCHREITER),
+    _method("mean_bag", "Mean of embedded events", _SEQUENCE, "histories", "Mean of the embedded events of a history, and a layer", "Iyyer et al., ACL 2015", baseline=True, convolution=False, recurrent=False),
+    _method("cnn_lstm", "CNN + LSTM", _SEQUENCE, "histories", "Convolution and pooling over a history, read by an LSTM", _SAINATH),
     _method("lstm", "LSTM", _SEQUENCE, "histories", "An LSTM reads the events of a history", _HOCHREITER, convolution=False),
     _method("gru", "GRU", _SEQUENCE, "histories", "A GRU reads the events of a history", "Cho et al., EMNLP 2014", convolution=False, cell="gru"),
-    _method("cnn", "CNN", _SEQUENCE, "histories", "Convolution over a history, then mean and maximum", _HOCHREITER, recurrent=False),
+    _method("cnn", "CNN", _SEQUENCE, "histories", "Convolution over a history, then mean and maximum", "Kim, EMNLP 2014", recurrent=False),
     _method("cnn_lstm_pretrained", "CNN + LSTM, pretrained", _SEQUENCE, "histories", "CNN + LSTM that has first learnt from all histories without labels", _BABAEV, pretrain="contrastive"),
     _method("boosted_embedded", "Boosted trees on aggregates and embedding", "sequence.embedded:EmbeddedClassifier", "aggregates histories", "Gradient boosting on aggregates beside what a pretrained network sees in a history", _BABAEV),
 )}

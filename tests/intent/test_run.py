@@ -55,6 +55,30 @@ def test_the_literal_recipe_is_flagged_at_the_top(
     assert result.verdict["flagged"]
     assert result.verdict["headline"] == result.verdict["warnings"][0]
     assert "cut" in result.verdict["headline"]
+    measured = {probe["probe"] for probe in result.probes if probe["flagged"] and probe["value"]}
+    assert "days since last event" in measured
+
+
+def test_the_recipe_meets_the_true_base_rate(
+    log: EventLog, task: IntentTask, tmp_path: Path
+) -> None:
+    methods = ["prior", "boosted_aggregates"]
+    options = replace(OPTIONS, plan="recipe", methods=methods, n_seeds=1)
+    short = timedelta(days=20)
+    sampled = build_intent_task(log, task.recipe.buys, short, options=options)
+    result = compare_intent(sampled, tmp_path / "recipe", options)
+    rate = float(sampled.y[sampled.validation].mean())
+    assert abs(float(sampled.y[sampled.train].mean()) - rate) > 0.1
+    rows = result.groups.filter(pl.col("group") == "all")
+    assert rows["mean_probability"].to_list() == pytest.approx([rate, rate], abs=0.05)
+
+
+def test_a_run_in_which_nothing_works_leaves_no_folder(task: IntentTask, tmp_path: Path) -> None:
+    broken = {"boosted_aggregates": {"n_trees": -1}}
+    options = replace(OPTIONS, methods=["boosted_aggregates"], n_seeds=1, overrides=broken)
+    with pytest.raises(DataError, match=r"no method could be run: boosted_aggregates: .*n_trees"):
+        compare_intent(task, tmp_path / "broken", options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_gives_the_result_again(run: Run) -> None:
@@ -136,6 +160,12 @@ def test_a_log_that_does_not_fit_is_refused_and_nothing_is_written(
     source = tmp_path / "next.parquet"
     events.rename({"item": "items"}).write_parquet(source)
     with pytest.raises(DataError, match=r"'item'.*near: 'items'"):
+        score_log(folder / "best", source, out)
+    events.with_columns(pl.col("quantity").cast(pl.String) + "x").write_parquet(source)
+    with pytest.raises(DataError, match=r"quantity"):
+        score_log(folder / "best", source, out)
+    events.with_columns(channel=pl.col("amount")).write_parquet(source)
+    with pytest.raises(DataError, match=r"'channel' holds number values .*trained on text"):
         score_log(folder / "best", source, out)
     events.write_parquet(source)
     with pytest.raises(DataError, match="no customer of the log has an event before the cut"):

@@ -78,13 +78,27 @@ def test_bad_input_is_named(log: EventLog, buys: Buys) -> None:
         DataError, match=r"the log lacks the columns 'chanel' .near: 'channel'.; it has"
     ):
         build_intent_task(log, buys, HORIZON, options=replace(OPTIONS, static=("chanel",)))
+    clash = EventLog.from_table(log_table(log).rename({"channel": "own_count"}), ROLES)
+    with pytest.raises(DataError, match="static='own_count': thinfile makes columns of that name"):
+        build_intent_task(clash, buys, HORIZON, options=replace(OPTIONS, static=("own_count",)))
     with pytest.raises(DataError, match=r"the log spans"):
         build_intent_task(log, buys, timedelta(days=300), options=OPTIONS)
+
+
+def log_table(log: EventLog) -> pl.DataFrame:
+    """The log as a table again."""
+    counts = np.diff(log.offsets)
+    customers = log.customers.to_numpy().repeat(counts)
+    return log.table.with_columns(pl.Series("customer", customers))
 
 
 def test_options_are_held_against_their_rules() -> None:
     with pytest.raises(ParameterError, match=r"plan='guess'.*n_seeds=0"):
         IntentOptions(plan="guess", n_seeds=0).check()
+    with pytest.raises(ParameterError, match="max_shift have no effect with plan='snapshots'"):
+        IntentOptions(max_shift=2).check()
+    with pytest.raises(ParameterError, match="holdout_customers have no effect"):
+        IntentOptions(plan="literal-recipe", holdout_customers=0.1).check()
     with pytest.raises(ParameterError, match="labels=3 must be whole numbers ≥ 10"):
         IntentOptions(labels=[3]).check()
     with pytest.raises(ParameterError, match="dan do not take an event log; those that do"):

@@ -21,6 +21,7 @@ BUDGET = 1000
 HOSTILE = "<script>alert(1)</script>"
 SETTINGS: dict[str, Any] = {
     "kind": "intent",
+    "plan": "time",
     "title": f"Who will buy {HOSTILE}?",
     "label": HOSTILE,
     "n_events": 10_000,

@@ -58,8 +58,28 @@ class Names(click.ParamType[tuple[str, ...]]):
 )
 @click.option("--labels", type=Budgets(), help="Labelled rows to learn from; all by default.")
 @click.option("--train-cuts", "n_train_cuts", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--window-days", type=click.IntRange(1), default=365, help="Of the recipes.")
-@click.option("--max-shift", type=click.IntRange(0), default=0, help="Of the recipes.")
+@click.option(
+    "--window-days",
+    type=click.IntRange(1),
+    default=365,
+    show_default=True,
+    help="Recipes: days in which signs of demand are looked for.",
+)
+@click.option(
+    "--negatives",
+    "negatives_per_positive",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Recipes: customers without demand for each buyer.",
+)
+@click.option(
+    "--max-shift",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Recipes: copies of training rows without their last 1, 2, … purchases.",
+)
 @click.option(
     "--holdout-customers",
     type=click.FloatRange(0, 1, max_open=True),

@@ -20,7 +20,7 @@ from thinfile.errors import ThinfileError
 from thinfile.estimator import UNLABELLED, Estimator
 from thinfile.intent.recipe import CUT
 from thinfile.methods import Method, get_method
-from thinfile.metrics.calibration import fit_calibration
+from thinfile.metrics.calibration import Calibration, fit_calibration, match_base_rate
 from thinfile.schema.model import Schema
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,6 +42,9 @@ class IntentCells:
     y, cut : ndarray of shape (n,)
     train, validation, test : ndarray
         Positions among the n rows.
+    refit : bool
+        Fit again on training and validation rows together for the test. Not where training rows
+        were sampled by a recipe: the two parts would have different rates of buyers.
     static : tuple of str
         Text columns of the customer.
     horizon_weeks : float
@@ -56,6 +59,7 @@ class IntentCells:
     train: Rows
     validation: Rows
     test: Rows
+    refit: bool
     static: tuple[str, ...]
     horizon_weeks: float
     device: str
@@ -124,8 +128,9 @@ class IntentCells:
 
     def final(self, method: Method, budget: int, seed: int, cell: Cell) -> Estimator:
         """The estimator that the cell's test scores came from, fitted again."""
+        rows = self.labelled(budget, seed)
         with threadpool_limits(1):
-            model = self.fit(method, self.labelled(budget, seed), seed)
+            model = self.fit(method, rows if self.refit else np.intersect1d(rows, self.train), seed)
         model.calibration_ = type(model.calibration_)(*cell.calibration)
         return model
 
@@ -142,9 +147,10 @@ class IntentCells:
     def _measure(self, method: Method, budget: int, seed: int) -> dict[str, Any]:
         labelled = self.labelled(budget, seed)
         held = np.intersect1d(labelled, self.validation)
-        first = self.fit(method, np.intersect1d(labelled, self.train), seed)
-        evidence = self.score(first, method, held)
-        model = self.fit(method, labelled, seed)
+        model = self.fit(method, np.intersect1d(labelled, self.train), seed)
+        evidence = self.score(model, method, held)
+        if self.refit:
+            model = self.fit(method, labelled, seed)
         self._calibrate(model, held, evidence)
         return {
             "status": "ok",
@@ -160,9 +166,13 @@ class IntentCells:
         """By later customers that the first fit had not seen, at their true base rate."""
         y = self.y[held]
         n_events = int((y == 1).sum())
+        if not 0 < n_events < len(y):
+            return
         enough = min(n_events, len(y) - n_events) >= MIN_CALIBRATION_EVENTS
         if enough and np.ptp(evidence) > 0:
             model.recalibrate(fit_calibration(evidence, y))
+        else:
+            model.recalibrate(Calibration(1.0, match_base_rate(evidence, n_events / len(y))))
 
 
 def _in_one_line(error: Exception) -> str:

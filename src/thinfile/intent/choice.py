@@ -32,6 +32,8 @@ class Choice:
         The best baseline, and the best other method, on the validation rows.
     sureness : float or None
         Share of draws in which the rival is ahead of the baseline.
+    n_buyers : int
+        Buyers among the labelled validation rows of the first seed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Choice:
     baseline: str | None
     rival: str | None
     sureness: float | None
+    n_buyers: int = 0
 
 
 def choose(cells: Sequence[Cell], y: npt.NDArray[np.int8], budget: int) -> Choice:
@@ -61,15 +64,18 @@ def choose(cells: Sequence[Cell], y: npt.NDArray[np.int8], budget: int) -> Choic
         failed = sorted({f"{c.method}: {c.error}" for c in cells if c.budget == budget})
         raise DataError(f"no method could be run: {'; '.join(failed)[:1000]}")
     auc = {name: _mean_auc(mine, name, y) for name in dict.fromkeys(c.method for c in mine)}
+    n_buyers = int((y[mine[0].label_rows] == 1).sum())
     baselines = {m: a for m, a in auc.items() if METHODS[m].family == "baseline"}
     others = {m: a for m, a in auc.items() if m not in baselines}
     if not baselines or not others:
-        return Choice(max(auc, key=auc.__getitem__), auc, _top(baselines), _top(others), None)
+        return Choice(
+            max(auc, key=auc.__getitem__), auc, _top(baselines), _top(others), None, n_buyers
+        )
     baseline, other = _top(baselines), _top(others)
     assert baseline is not None
     assert other is not None
     sureness = _sureness(mine, other, baseline, y)
-    return Choice(other if sureness >= SURE else baseline, auc, baseline, other, sureness)
+    return Choice(other if sureness >= SURE else baseline, auc, baseline, other, sureness, n_buyers)
 
 
 def _top(auc: dict[str, float]) -> str | None:

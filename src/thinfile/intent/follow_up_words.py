@@ -161,7 +161,7 @@ def _conclusion(found: FollowUp, row: dict[str, Any]) -> str:
     n = [found.sizes[row["first"]], found.sizes[row["second"]]]
     rows = [found.level("bought", row[place]) for place in ("first", "second")]
     bought = sum(each["value"] * size for each, size in zip(rows, n, strict=True) if each)
-    if not bought or row["question"] != CAMPAIGN:
+    if not 0 < bought < sum(n) or row["question"] != CAMPAIGN:
         return words
     seen = 100 * detectable_difference(bought / sum(n), *n)
     return f"{words} With {n[1]:,} held out, less than about {seen:.2g} points is seldom seen."

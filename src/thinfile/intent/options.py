@@ -124,6 +124,21 @@ class IntentOptions:
         """
         given = {name: getattr(self, name) for name in _RULES}
         check_params("intent", given, _RULES)
+        self._check_plan()
         few = [n for n in self.labels or () if n < 10]
         if few:
             raise ParameterError(f"intent: labels={few[0]} must be whole numbers ≥ 10")
+
+    def _check_plan(self) -> None:
+        """Refuse what the plan would silently ignore."""
+        usual = IntentOptions()
+        idle = {
+            "snapshots": ("window_days", "negatives_per_positive", "max_shift"),
+            "recipe": ("n_train_cuts",),
+            "literal-recipe": ("n_train_cuts", "holdout_customers"),
+        }[self.plan]
+        given = [name for name in idle if getattr(self, name) != getattr(usual, name)]
+        if given:
+            raise ParameterError(
+                f"intent: {', '.join(given)} have no effect with plan={self.plan!r}; leave them out"
+            )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +39,8 @@ class Recipe:
     histories : Histories
     static : tuple of str
         Columns that describe the customer; a row has the value of the latest event.
+    kinds : mapping
+        "number", "text", "time" or "boolean" of each column that is read, as trained on.
     """
 
     roles: EventColumns
@@ -48,6 +50,7 @@ class Recipe:
     aggregates: Aggregates
     histories: Histories
     static: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def flat(self, log: EventLog, snapshots: Snapshots) -> pl.DataFrame:
         """Aggregates and columns of the customer, shape (n, columns); numbers as Float32."""
@@ -77,6 +80,15 @@ class Recipe:
         if faults:
             found = ", ".join(map(repr, known))
             raise DataError(f"the log does not fit the model: {', '.join(faults)}; it has {found}")
+        now = kinds_of(log, self.columns)
+        changed = [
+            f"column {name!r} holds {now[name]} values (first: {log.table[name][0]!r}), "
+            f"the model was trained on {kind}"
+            for name, kind in self.kinds.items()
+            if now.get(name, kind) != kind
+        ]
+        if changed:
+            raise DataError(f"the log does not fit the model: {'; '.join(changed)}")
 
     @property
     def columns(self) -> list[str]:
@@ -98,6 +110,7 @@ class Recipe:
             "aggregates": self.aggregates.to_state(),
             "histories": self.histories.to_state(),
             "static": list(self.static),
+            "kinds": dict(self.kinds),
         }
 
     @classmethod
@@ -122,6 +135,7 @@ class Recipe:
                 Aggregates.from_state(state["aggregates"]),
                 Histories.from_state(state["histories"]),
                 tuple(state["static"]),
+                dict(state["kinds"]),
             )
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"the recipe is damaged: {error!r}") from error
@@ -133,3 +147,16 @@ class Recipe:
         return values.select(
             pl.when(known).then(pl.col(name).cast(pl.String)).alias(name) for name in self.static
         )
+
+
+def kinds_of(log: EventLog, columns: Sequence[str]) -> dict[str, str]:
+    """Whether columns of a log hold numbers, text, times or booleans."""
+    return {name: _kind(log.table.schema[name]) for name in columns if name in log.table.columns}
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "number"
+    if dtype.is_temporal():
+        return "time"
+    return "boolean" if dtype == pl.Boolean else "text"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -108,6 +109,7 @@ class _Run:
             task.train,
             task.validation,
             task.test,
+            options.plan == "snapshots",
             tuple(options.static),
             task.recipe.horizon.total_seconds() / (7 * 86_400),
             options.device,
@@ -115,8 +117,11 @@ class _Run:
         )
 
     def through(self) -> IntentResult:
+        is_new = not self.folder.path.exists()
         self.folder.open(self._describe(), self._fingerprint())
         finished = self._finished()
+        if is_new and not any(cell.status == "ok" for cell in finished):
+            shutil.rmtree(self.folder.path, ignore_errors=True)
         choices = {budget: choose(finished, self.task.y, budget) for budget in self.budgets}
         result = self._result(finished, choices)
         self._write(result)

@@ -21,7 +21,7 @@ from thinfile.data.sampling import literal_recipe_split, recipe_split
 from thinfile.data.snapshots import Snapshots
 from thinfile.errors import DataError
 from thinfile.intent.options import IntentOptions
-from thinfile.intent.recipe import Recipe
+from thinfile.intent.recipe import CUT, Recipe, kinds_of
 
 Rows = npt.NDArray[np.intp]
 
@@ -117,6 +117,8 @@ def build_intent_task(
         Histories(columns, max_events=options.max_events),
         tuple(options.static),
     )
+    recipe = replace(recipe, kinds=kinds_of(log, recipe.columns))
+    _check_names(recipe)
     return _task(log, recipe, split)
 
 
@@ -194,6 +196,17 @@ def _history_columns(log: EventLog, buys: Buys, options: IntentOptions) -> Seque
         found = ", ".join(map(repr, known))
         raise DataError(f"the log lacks the columns {named}; it has {found}")
     return list(dict.fromkeys(wanted))
+
+
+def _check_names(recipe: Recipe) -> None:
+    """A column of the customer must not carry the name of one that is made."""
+    made = {CUT, *recipe.aggregates.names_}
+    taken = [name for name in recipe.static if name in made]
+    if taken:
+        raise DataError(
+            f"static={', '.join(map(repr, taken))}: thinfile makes columns of that name; rename "
+            "them in the log"
+        )
 
 
 def _check_parts(split: Split, buys: Buys) -> None:

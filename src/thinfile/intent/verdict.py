@@ -12,6 +12,8 @@ from thinfile.intent.choice import SURE, Choice
 from thinfile.methods import METHODS
 
 FEW_EVENTS = 100
+FEW_CHOSEN_BY = 20
+"""Buyers among the validation rows below which a choice is a guess."""
 
 Row = dict[str, Any]
 
@@ -72,9 +74,10 @@ def _headline(
     figure = f"AUC {_ends(mine, 'auc')} on later customers"
     if METHODS[choice.name].family != "baseline":
         return f"{task_title}: build on {mine['title']}, {figure}."
-    better = [
-        row for row in rows if row["family"] != "baseline" and (row["difference_low"] or 0) > 0
-    ]
+    others = [row for row in rows if row["family"] != "baseline"]
+    if not others:
+        return f"{task_title}: build on {mine['title']}, {figure}; only baselines have a result."
+    better = [row for row in others if (row["difference_low"] or 0) > 0]
     if better:
         return (
             f"{task_title}: build on {mine['title']}, {figure}; {better[0]['title']} did better "
@@ -88,14 +91,18 @@ def _on_choice(choice: Choice, mine: Row) -> list[str]:
         f"{mine['title']} was chosen on the validation rows (AUC "
         f"{choice.validation_auc[choice.name]:.3f}), without a look at the test rows."
     ]
-    if choice.sureness is None or choice.baseline is None or choice.rival is None:
-        return words
-    first, second = (choice.rival, choice.baseline)
-    words.append(
-        f"There {METHODS[first].title} ({choice.validation_auc[first]:.3f}) was ahead of the best "
-        f"baseline, {METHODS[second].title} ({choice.validation_auc[second]:.3f}), in "
-        f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before a baseline."
-    )
+    if choice.sureness is not None and choice.baseline and choice.rival:
+        auc = choice.validation_auc
+        words.append(
+            f"There {METHODS[choice.rival].title} ({auc[choice.rival]:.3f}) was ahead of the best "
+            f"baseline, {METHODS[choice.baseline].title} ({auc[choice.baseline]:.3f}), in "
+            f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before it."
+        )
+    if choice.n_buyers < FEW_CHOSEN_BY:
+        words.append(
+            f"Only {choice.n_buyers} buyers were among the labelled validation rows: the choice "
+            "is little more than a guess."
+        )
     return words
 
 

@@ -187,13 +187,24 @@ def _protocol_sentences(settings: dict[str, Any]) -> list[str]:
         f"A row is a customer at a cut: columns come from events strictly before it, the label "
         f"says whether the customer buys in the {window} after it.",
         *(_part_sentence(settings, name) for name in ("train", "validation", "test")),
-        "Label windows of one part end before the cut of the next. Every method is fitted twice: "
-        "on the training rows, to be chosen and calibrated on the validation rows; and on both, "
-        "to be measured on the test rows.",
+        _fits_sentence(settings),
         f"Figures are means over {len(settings['seeds'])} seeds; intervals hold "
         f"{100 * settings['level']:.0f}% and come from a bootstrap over test customers and seeds. "
         "Differences are paired.",
     ]
+
+
+def _fits_sentence(settings: dict[str, Any]) -> str:
+    if settings["plan"] == "time":
+        return (
+            "Label windows of one part end before the cut of the next. Every method is fitted "
+            "twice: on the training rows, to be chosen and calibrated on the validation rows; and "
+            "on both, to be measured on the test rows."
+        )
+    return (
+        "Every method is fitted on the training rows, chosen and calibrated on the validation rows "
+        "and measured on the test rows."
+    )
 
 
 def _part_sentence(settings: dict[str, Any], name: str) -> str:

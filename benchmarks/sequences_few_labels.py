@@ -54,10 +54,6 @@ class WarmStart(CNNLSTMClassifier):
         network.encoder.load_state_dict(self.weights)
         return network
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        self.pretrain_history_ = [{"epoch": 0}]  # so that the encoder learns at the slower rate
-        return super()._optimizer()
-
 
 def pretrained(task: tasks.SequenceTask, pretrain: str) -> tuple[np.ndarray, Weights, float]:
     """Embedding of all rows, the encoder's weights, and CPU-seconds of the fit."""
@@ -168,8 +164,29 @@ def page(found: dict[str, dict[str, Any]]) -> str:
                 for b in BUDGETS
             ]
             parts.append(f"| {name} | " + " | ".join(cells) + " |")
-        parts.append("")
+        parts += ["", words(result["aucs"]), ""]
     return "\n".join(parts)
+
+
+def words(aucs: dict[str, dict[str, list[float]]]) -> str:
+    """What pretraining changed, for the network and beside aggregates."""
+
+    def change(own: str, other: str) -> str:
+        means = [
+            statistics.mean(aucs[own][str(b)]) - statistics.mean(aucs[other][str(b)])
+            for b in BUDGETS
+        ]
+        return ", ".join(f"{mean:+.3f}" for mean in means)
+
+    network, plain = "CNN + LSTM on histories", "boosted trees on aggregates"
+    return " ".join(
+        f"Pretraining by {name} changed the network's AUC by {change(first, network)} and, as an "
+        f"embedding beside aggregates, the trees' by {change(both, plain)}."
+        for name in PRETRAININGS
+        for first, both in [
+            (f"CNN + LSTM, {name} first", f"boosted trees on aggregates + embedding ({name})")
+        ]
+    )
 
 
 def _cell(own: list[float], base: list[float]) -> str:
@@ -184,7 +201,7 @@ def _cell(own: list[float], base: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--log", choices=("all", *LOGS), default="all")
+    parser.add_argument("--log", choices=("all", *LOGS, "none"), default="all")
     arguments = parser.parse_args()
     RUNS.mkdir(parents=True, exist_ok=True)
     for name, load in LOGS.items():

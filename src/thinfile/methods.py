@@ -152,7 +152,7 @@ METHODS: dict[str, Method] = {m.name: m for m in (
     _method("lstm", "LSTM", _SEQUENCE, "histories", "An LSTM reads the events of a history", _HOCHREITER, convolution=False),
     _method("gru", "GRU", _SEQUENCE, "histories", "A GRU reads the events of a history", "Cho et al., EMNLP 2014", convolution=False, cell="gru"),
     _method("cnn", "CNN", _SEQUENCE, "histories", "Convolution over a history, then mean and maximum", "Kim, EMNLP 2014", recurrent=False),
-    _method("cnn_lstm_pretrained", "CNN + LSTM, pretrained", _SEQUENCE, "histories", "CNN + LSTM that has first learnt from all histories without labels", _BABAEV, pretrain="contrastive"),
+    _method("cnn_lstm_pretrained", "CNN + LSTM, pretrained", _SEQUENCE, "histories", "CNN + LSTM that has first learnt from all histories without labels", _BABAEV, pretrain="next_event"),
     _method("boosted_embedded", "Boosted trees on aggregates and embedding", "sequence.embedded:EmbeddedClassifier", "aggregates histories", "Gradient boosting on aggregates beside what a pretrained network sees in a history", _BABAEV),
 )}
 # fmt: on

@@ -88,8 +88,12 @@ def test_a_store_is_sorted_once_and_used_again(
     assert first.code == 0, first.err
     again = call(*arguments(), *FAST, "--no-report", "--quiet", "--store", "sorted")
     assert again.code == 0, again.err
-    assert "was sorted before" in again.err
     assert again.out == first.out
+    scored = call("score", "run/best", "events.parquet", "--store", "sorted", "--out", "s.csv")
+    assert scored.code == 0, scored.err
+    missing = call(*arguments("nothing.parquet"), *FAST, "--quiet", "--store", "sorted")
+    assert missing.code == 2
+    assert "nothing.parquet" in missing.err
     other = [*arguments()[:-6], "--buys", CATEGORY, "--horizon", "50d", "--out", "other"]
     other.remove("--amount")
     other.remove("amount")

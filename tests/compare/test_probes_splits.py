@@ -211,3 +211,35 @@ def _taobao(folder: Path) -> tuple[str, EventLog, Buys, tuple[int, ...]]:
     bought = table.filter(pl.col("behavior") == "buy")["category_id"]
     often = bought.value_counts(sort=True)["category_id"].head(20).cast(pl.String).to_list()
     return "taobao", log, Buys("category_id", tuple(often), ("behavior", "buy")), (1, 2)
+
+
+def test_what_is_easily_told_is_no_trick_of_the_cuts() -> None:
+    """A log of subscribers: recency alone knows who buys again, at cuts that all share."""
+    from datetime import datetime, timedelta
+
+    import polars as pl
+
+    from thinfile.data.buys import Buys
+    from thinfile.data.event_columns import EventColumns
+    from thinfile.data.event_split import time_split
+    from thinfile.data.events import EventLog
+
+    start = datetime(2024, 1, 1)
+    regular = [
+        (who, start + timedelta(days=14 * step, hours=who % 24), "SUB")
+        for who in range(120)
+        for step in range(26)
+    ]
+    rare = [(1000 + who, start + timedelta(days=(who * 37) % 150), "OTHER") for who in range(480)]
+    late = [(2000 + who, start + timedelta(days=300 + who % 60), "OTHER") for who in range(30)]
+    table = pl.DataFrame(
+        [*regular, *rare, *late], schema=["customer", "time", "kind"], orient="row"
+    )
+    log = EventLog.from_table(table, EventColumns("customer", "time", category="kind"))
+    split = time_split(log, Buys("kind", ("SUB",)), timedelta(days=28))
+    found = {each.probe: each for each in probe_split(log, split)}
+    strongest = found["number of events"]
+    assert strongest.value is not None
+    assert strongest.value > 0.95
+    assert not strongest.flagged
+    assert "seen at the same cuts" in strongest.words

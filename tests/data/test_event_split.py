@@ -63,10 +63,7 @@ def test_rows_are_those_of_the_snapshots(log: EventLog) -> None:
     assert split.validation.customer.tolist() == wanted.customer.tolist()
     assert split.validation.label.tolist() == wanted.label.tolist()
     n_unseen = log.n_customers - len({*split.test.customer.tolist()})
-    assert (
-        f"{n_unseen} of {log.n_customers} customers have no event before any cut"
-        in (split.notes[0])
-    )
+    assert f"{n_unseen} of {log.n_customers} customers have no event before" in split.notes[-1]
 
 
 @pytest.mark.parametrize("random_state", [0, 1])
@@ -80,9 +77,11 @@ def test_customers_held_out_are_in_the_test_and_nowhere_else(
     assert not known & tested
     n_held = round(0.25 * log.n_customers)
     assert len(tested) <= n_held
-    assert split.notes[-1] == (
+    assert split.notes[0] == (
         f"{n_held} of {log.n_customers} customers are held out: the test sees them and no others"
     )
+    n_unseen = log.n_customers - len(known | tested)
+    assert f"column 'customer': {n_unseen} of {log.n_customers} customers" in split.notes[-1]
     again = time_split(log, BUYS, 60 * DAY, **options)
     assert again.test.customer.tolist() == split.test.customer.tolist()
     other = time_split(log, BUYS, 60 * DAY, **{**options, "random_state": 7})

@@ -165,13 +165,33 @@ def test_nothing_half_written_is_left(
         EventLog.from_source(source, ROLES, store=tmp_path / "absent" / "store")
 
 
-def test_a_folder_that_is_taken_is_left_alone(source: Path, tmp_path: Path) -> None:
+def test_a_store_serves_its_own_source_only(source: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    first = EventLog.from_source(source, ROLES, store=store)
+    before = (store / "manifest.json").read_bytes()
+    again = EventLog.from_source(source, ROLES, store=store)
+    assert again.table.equals(first.table)
+    with pytest.raises(DataError, match=r"cannot be told: name another folder"):
+        EventLog.from_source(tmp_path / "nothing.parquet", ROLES, store=store)
+    other = tmp_path / "other.parquet"
+    other.write_bytes(source.read_bytes())
+    with pytest.raises(DataError, match=r"holds another log .*than .*other\.parquet"):
+        EventLog.from_source(other, ROLES, store=store)
+    with pytest.raises(DataError, match="holds a log with other columns"):
+        EventLog.from_source(source, EventColumns(ROLES.customer, ROLES.time), store=store)
+    pl.read_parquet(source).head(50).write_parquet(source)
+    with pytest.raises(DataError, match=r"holds another log .*or an older state of it"):
+        EventLog.from_source(source, ROLES, store=store)
+    assert (store / "manifest.json").read_bytes() == before
+
+
+def test_a_folder_of_other_files_is_left_alone(source: Path, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
-    EventLog.from_source(source, ROLES, store=tmp_path / "store")
-    before = (tmp_path / "store" / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match=r"store is there already: open it with EventLog\.open"):
+    (tmp_path / "store" / "letter.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"store is there already"):
         EventLog.from_source(source, ROLES, store=tmp_path / "store")
-    assert (tmp_path / "store" / "manifest.json").read_bytes() == before
+    assert left(tmp_path / "store") == ["letter.txt"]
 
 
 def _change(path: Path, place: int = -100) -> None:

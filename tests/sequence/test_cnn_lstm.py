@@ -93,15 +93,6 @@ def test_pretraining_sees_rows_without_labels_and_no_label(pretrain, customers):
     assert fewer.pretrain_history_[0]["total"] != first.pretrain_history_[0]["total"]
 
 
-def test_a_pretrained_encoder_learns_at_a_tenth_of_the_rate(model, customers):
-    pretrained = build(pretrain="next_event", learning_rate=0.01).fit(customers.X, customers.y)
-    rest, encoder = pretrained._optimizer().param_groups
-    assert (rest["lr"], encoder["lr"]) == (0.01, pytest.approx(0.001))
-    assert len(encoder["params"]) == len(list(pretrained.network_.encoder.parameters()))
-    assert pretrained.history_[0]["learning_rate"] == 0.01
-    assert len(model._optimizer().param_groups) == 1
-
-
 def test_unlabelled_rows_change_nothing_without_pretraining(customers):
     """Given the same encoders: rows without a label reach vocabularies and scales only."""
     hidden = np.where(np.arange(len(customers.y)) < 300, customers.y, -1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinfile.cli.tables import json_option
+from thinfile.cli.tables import json_option, store_option
 
 if TYPE_CHECKING:
     from thinfile.data.events import EventLog
@@ -51,6 +51,7 @@ INSTANTS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
     help="Say in words what speaks for each customer.",
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@store_option
 @json_option
 def command(
     model: Path,
@@ -61,6 +62,7 @@ def command(
     out: Path,
     reasons: bool,
     random_state: int,
+    store: Path | None,
     as_json: bool,
 ) -> None:
     """Choose the customers who are most likely to buy, with a hold-out group.
@@ -76,7 +78,7 @@ def command(
 
     check_audience_path(out)
     purchase = load_model(model)
-    log = EventLog.from_source(events, purchase.recipe.roles)
+    log = EventLog.from_source(events, purchase.recipe.roles, store=store)
     at = cut or log.end + timedelta(microseconds=1)
     audience = _choose(purchase, log, at, top, holdout, random_state, reasons=reasons)
     fingerprint = str(read_manifest(find_artifact(model))["sha256"])

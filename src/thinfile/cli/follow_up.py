@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinfile.cli.tables import json_option
+from thinfile.cli.tables import json_option, store_option
 
 if TYPE_CHECKING:
     from thinfile.intent.audience_files import SavedAudience
@@ -58,6 +58,7 @@ INSTANTS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 )
 @click.option("--report/--no-report", default=True, show_default=True, help="Page and picture.")
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@store_option
 @json_option
 def command(
     audience: Path,
@@ -70,6 +71,7 @@ def command(
     picture: Path | None,
     report: bool,
     random_state: int,
+    store: Path | None,
     as_json: bool,
 ) -> None:
     """Compare what the picked did afterwards with the hold-out group and the rest.
@@ -78,6 +80,7 @@ def command(
     log of the following weeks, with the same columns; it may begin earlier.
     """
     from thinfile.data.events import EventLog
+    from thinfile.errors import DataError
     from thinfile.intent.audience_files import read_audience
     from thinfile.intent.follow_up import follow_up
     from thinfile.report.follow_up import check_follow_up_paths, write_follow_up
@@ -86,9 +89,14 @@ def command(
     saved = read_audience(audience)
     campaign = saved.campaign
     opens = since or campaign.cut + campaign.gap
+    if opens < campaign.cut:
+        raise DataError(
+            f"--since {opens} lies before the audience's cut ({campaign.cut}): what was bought "
+            "then is what the audience was chosen by"
+        )
     found = follow_up(
         saved.groups,
-        EventLog.from_source(events, campaign.roles),
+        EventLog.from_source(events, campaign.roles, store=store),
         campaign.buys,
         opens,
         until or opens + campaign.horizon,

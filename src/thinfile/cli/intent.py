@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinfile.cli.compare import Budgets
-from thinfile.cli.tables import json_option, print_next
+from thinfile.cli.tables import json_option, print_next, store_option
 
 if TYPE_CHECKING:
-    from thinfile.data.event_columns import EventColumns
-    from thinfile.data.events import EventLog
     from thinfile.intent.result import IntentResult
     from thinfile.intent.task import IntentTask
 
@@ -106,9 +104,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--jobs", "n_jobs", type=click.IntRange(1), help="Processes; one for each core by default."
 )
-@click.option(
-    "--store", type=click.Path(path_type=Path), help="Sort a log larger than memory here."
-)
+@store_option
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or auto.")
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--no-report", is_flag=True, help="Leave the report page out.")
@@ -165,27 +161,8 @@ def read_intent_task(events: str, given: dict[str, Any], options: Any) -> Intent
         amount=given["amount"],
     )
     buys = Buys(column, tuple(given["buys"]), _action(given["action"]))
-    store: Path | None = given["store"]
-    if store is not None and store.exists():
-        log = _stored(store, roles)
-    else:
-        log = EventLog.from_source(events, roles, store=store)
+    log = EventLog.from_source(events, roles, store=given["store"])
     return build_intent_task(log, buys, horizon, gap=gap, options=options)
-
-
-def _stored(store: Path, roles: EventColumns) -> EventLog:
-    """A log that an earlier call has sorted."""
-    from thinfile.data.events import EventLog
-    from thinfile.errors import DataError
-
-    log = EventLog.open(store)
-    if log.roles != roles:
-        raise DataError(
-            f"--store {str(store)!r} holds a log with other columns ({log.roles}); name another "
-            "folder, or remove it"
-        )
-    click.echo(f"The log was sorted before: read from {store}", err=True)
-    return log
 
 
 def run_and_print(

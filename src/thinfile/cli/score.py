@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinfile.cli.tables import json_option
+from thinfile.cli.tables import json_option, store_option
 
 if TYPE_CHECKING:
     from thinfile.artifact.score import ScoreSummary
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     type=click.DateTime(),
     help="Instant to look from, of a model of event logs; just after the last event by default.",
 )
+@store_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(
@@ -45,6 +46,7 @@ def command(
     ids: tuple[str, ...],
     on_fault: str | None,
     cut: datetime | None,
+    store: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -58,10 +60,12 @@ def command(
     from thinfile.intent.model import is_intent_model
 
     if is_intent_model(model):
-        _score_log(model, table, out, cut, as_json=as_json)
+        _score_log(model, table, out, cut, store, as_json=as_json)
         return
-    if cut is not None:
-        raise click.UsageError("--cut is for models of event logs; this one takes a table")
+    if cut is not None or store is not None:
+        raise click.UsageError(
+            "--cut and --store are for models of event logs; this one takes a table"
+        )
 
     shown = not quiet and not as_json
     summary = score_file(
@@ -80,10 +84,12 @@ def command(
         _print(summary)
 
 
-def _score_log(model: Path, log: str, out: Path, cut: datetime | None, *, as_json: bool) -> None:
+def _score_log(
+    model: Path, log: str, out: Path, cut: datetime | None, store: Path | None, *, as_json: bool
+) -> None:
     from thinfile.intent.score import score_log
 
-    summary = score_log(model, log, out, cut=cut)
+    summary = score_log(model, log, out, cut=cut, store=store)
     if as_json:
         click.echo(json.dumps(summary.to_dict()))
         return

@@ -28,6 +28,11 @@ schema_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Corrected schema file (.toml or .json), see `thinfile schema`.",
 )
+store_option = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to sort a log in that is larger than memory; used again for the same log.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

@@ -92,10 +92,11 @@ def time_split(
     ends = [np.datetime64(cut, "us") for cut in (validation_cut, test_cut)]
     place = np.searchsorted(np.array(ends), rows.cut, side="right")
     parts = [rows.take(place == k) for k in range(3)]
-    notes = _cut_notes(len(train_cuts), n_train_cuts) + _unseen_notes(log, parts)
+    notes = _cut_notes(len(train_cuts), n_train_cuts)
     if holdout_customers:
         parts, note = _hold_out(log, parts, holdout_customers, random_state)
         notes.append(note)
+    notes += _unseen_notes(log, parts)
     train, validation, test = parts
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         check_positives(part, buys, name)
@@ -177,8 +178,8 @@ def _unseen_notes(log: EventLog, parts: list[Snapshots]) -> list[str]:
         return []
     first = log.customers[int(np.argmin(seen))]
     return [
-        f"{n_unseen} of {log.n_customers} customers have no event before any cut and are in no "
-        f"window (first: {first!r})"
+        f"column {log.roles.customer!r}: {n_unseen} of {log.n_customers} customers have no event "
+        f"before a cut that they could be seen at and are in no window (first: {first!r})"
     ]
 
 

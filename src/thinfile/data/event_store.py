@@ -27,7 +27,7 @@ FORMAT = "thinfile event log"
 VERSION = 1
 
 TABLE, TIMES, OFFSETS, CUSTOMERS = "table.arrow", "times.i64", "offsets.i64", "customers.arrow"
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _FILES = (TABLE, TIMES, OFFSETS, CUSTOMERS)
 _INT64 = np.dtype("<i8")
 
@@ -77,7 +77,47 @@ def write_store(
         reader.checks.check()
         _write_sorted(sorted_batches(work, schema, roles), schema, roles, folder)
         shutil.rmtree(work)
-        _write_manifest(folder, roles, reader)
+        _write_manifest(folder, roles, reader, source_mark(source))
+
+
+def source_mark(source: str | Path) -> dict[str, Any] | None:
+    """What tells one file from another, or from itself at another time; None for a database."""
+    path = Path(source)
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return {"name": path.name, "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+
+
+def check_source(store: Path, source: str | Path, roles: EventColumns) -> None:
+    """Refuse a store that holds anything but this very source, read by these columns.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder holds no log.
+    DataError
+        If it holds another one, or nobody can tell.
+    """
+    record, mark = _read_manifest(store), source_mark(source)
+    if mark is None:
+        raise DataError(
+            f"{store} is there already, and whether {source!r} has changed since cannot be told: "
+            "name another folder"
+        )
+    if record.get("source") != mark:
+        held = record.get("source") or {}
+        raise DataError(
+            f"{store} holds another log ({held.get('name', 'unknown')!r}, "
+            f"{held.get('bytes', 0):,} bytes) than {str(source)!r} ({mark['bytes']:,} bytes), or "
+            "an older state of it: name another folder"
+        )
+    if record.get("roles") != roles.to_dict():
+        raise DataError(
+            f"{store} holds a log with other columns ({record.get('roles')}, not "
+            f"{roles.to_dict()}): name another folder"
+        )
 
 
 def _packages() -> Any:
@@ -162,13 +202,16 @@ def _bytes(values: NDArray[Any]) -> bytes:
     return values.astype(_INT64).tobytes()
 
 
-def _write_manifest(folder: Path, roles: EventColumns, reader: EventReader) -> None:
+def _write_manifest(
+    folder: Path, roles: EventColumns, reader: EventReader, mark: dict[str, Any] | None
+) -> None:
     table, customers, offsets, times = _map(folder)
     notes = [*reader.notes(), *repeat_notes(table, customers, offsets, times)]
     record = {
         "format": FORMAT,
         "version": VERSION,
         "roles": roles.to_dict(),
+        "source": mark,
         "notes": notes,
         "n_events": table.height,
         "n_customers": customers.len(),
@@ -181,7 +224,7 @@ def _write_manifest(folder: Path, roles: EventColumns, reader: EventReader) -> N
         },
     }
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    (folder / _MANIFEST).write_text(text, encoding="utf-8")
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def _digest(path: Path) -> str:
@@ -230,22 +273,22 @@ def open_store(store: Path, *, verify: bool = False) -> StoredEvents:
 
 
 def _read_manifest(store: Path) -> dict[str, Any]:
-    path = store / _MANIFEST
+    path = store / MANIFEST
     if not path.is_file():
-        raise ArtifactError(f"{store} is no stored event log: it has no {_MANIFEST}")
+        raise ArtifactError(f"{store} is no stored event log: it has no {MANIFEST}")
     try:
         record: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"the event log {store} is damaged: {_MANIFEST}: {error}") from error
+        raise ArtifactError(f"the event log {store} is damaged: {MANIFEST}: {error}") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ArtifactError(f"{store} is no stored event log: its {_MANIFEST} says nothing of one")
+        raise ArtifactError(f"{store} is no stored event log: its {MANIFEST} says nothing of one")
     if record.get("version") != VERSION:
         raise ArtifactError(
             f"the event log {store} has version {record.get('version')!r}, but this thinfile reads "
             f"version {VERSION}: sort the source again"
         )
     if not isinstance(record.get("files"), dict):
-        raise ArtifactError(f"the event log {store} is damaged: {_MANIFEST} names no files")
+        raise ArtifactError(f"the event log {store} is damaged: {MANIFEST} names no files")
     return record
 
 
@@ -254,7 +297,7 @@ def _file_faults(store: Path, files: dict[str, Any], verify: bool) -> list[str]:
     for name in _FILES:
         wanted = files.get(name)
         if not isinstance(wanted, dict):
-            faults.append(f"{_MANIFEST} does not name {name}")
+            faults.append(f"{MANIFEST} does not name {name}")
         elif not (store / name).is_file():
             faults.append(f"{name} is missing")
         elif (size := (store / name).stat().st_size) != wanted.get("bytes"):

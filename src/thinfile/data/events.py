@@ -16,7 +16,7 @@ from thinfile.data.event_checks import repeat_notes
 from thinfile.data.event_columns import EventColumns
 from thinfile.data.event_reading import EventReader, sample_of
 from thinfile.data.event_sort import sort_order, take_rows
-from thinfile.data.event_store import StoredEvents, open_store, write_store
+from thinfile.data.event_store import MANIFEST, StoredEvents, check_source, open_store, write_store
 from thinfile.data.event_times import with_zones_kept
 from thinfile.data.read import read_table
 from thinfile.data.snapshots import Buys, Snapshots, take_snapshots
@@ -187,8 +187,9 @@ class EventLog:
         roles : EventColumns
         store : str or Path, optional
             A folder to be made. The log is sorted by DuckDB on disk, in memory that does not grow
-            with it, written there and mapped into memory; :meth:`open` finds it again. For logs
-            that do not fit into memory; sorting in memory is faster. Needs the extra ``sql``.
+            with it, written there and mapped into memory. A folder that holds this very source,
+            unchanged since, is used again. For logs that do not fit into memory; sorting in
+            memory is faster. Needs the extra ``sql``.
         on_missing_customer, on_bad_time : {"drop", "raise"}
             As for :meth:`from_table`.
 
@@ -199,14 +200,17 @@ class EventLog:
         Raises
         ------
         DataError
-            As for :meth:`from_table`; or if `store` is there already or cannot be written.
+            As for :meth:`from_table`; or if `store` holds another log or cannot be written.
         MissingPackageError
             If a package for the source or the store is not installed.
         """
         options = {"on_missing_customer": on_missing_customer, "on_bad_time": on_bad_time}
         if store is None:
             return cls._sorted(*_read(as_frame(read_table(source)), roles, **options))
-        write_store(Path(store), source, roles, options)
+        if (Path(store) / MANIFEST).exists():
+            check_source(Path(store), source, roles)
+        else:
+            write_store(Path(store), source, roles, options)
         return cls.open(store)
 
     @classmethod

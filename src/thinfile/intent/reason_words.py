@@ -146,7 +146,9 @@ def _anything(facts: _Facts, *, has_actions: bool) -> str:
 
 def _spent(amounts: Windows, on: str) -> str:
     value, days = _recent(amounts)
-    return f"spent {value or 0:,.0f}{on}{_in(days)}"
+    if not value:
+        return f"nothing spent{on}{_in(days)}"
+    return f"spent {value:,.0f}{on}{_in(days)}"
 
 
 def _recent(windows: Windows) -> tuple[float, int | None]:

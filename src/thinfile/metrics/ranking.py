@@ -161,6 +161,7 @@ def precision_at(k: int, *, as_lift: bool = False) -> MetricMany:
 
     return metric
 
+
 RANKING_METRICS: dict[str, MetricMany] = {
     "auc": roc_auc_many,
     "gini": gini_many,

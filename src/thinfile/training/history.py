@@ -17,9 +17,10 @@ class History:
     """The course of one training run.
 
     It is a sequence of records. Each holds ``epoch``, ``step`` (updates done), ``seconds`` and
-    ``cpu_seconds`` (of the process, all threads) since the start, ``learning_rate`` (``learning_rate_2`` for a second phase), the mean of each loss
-    term and of their weighted sum ``total`` since the record before, ``weight_<term>`` for each
-    term whose weight follows a schedule, and what ``check`` measured.
+    ``cpu_seconds`` (of the process, all threads) since the start, ``learning_rate``
+    (``learning_rate_2`` for a second phase), the mean of each loss term and of their weighted sum
+    ``total`` since the record before, ``weight_<term>`` for each term whose weight follows a
+    schedule, and what ``check`` measured.
 
     Attributes
     ----------

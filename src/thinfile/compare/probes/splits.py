@@ -53,6 +53,9 @@ OWN_CUT_LIMIT = 0.65
 there is no season that a plan would have to follow."""
 SHARED = 20
 """Mean rows per cut from which cuts are those of the plan and not of the rows."""
+MOST_APART = 0.2
+"""Share of the rows of one class that would have to move to other cuts to match the other class:
+below it, recency and activity cannot come from the cuts."""
 SLACK = 0.05
 """How far below the limit the interval's lower end may lie."""
 
@@ -110,6 +113,13 @@ def _alone(log: EventLog, split: Split, name: str) -> Finding:
     if not low:
         return Finding(name, "", None, limit, False, "Rows of both classes are too few to look.")
     if auc > limit and low > limit - SLACK:
+        if _cuts_are_alike(log, parts[part]):
+            # Buyers and others were seen from the same instants: this is evidence, and strong.
+            words = (
+                f"The {name} alone has AUC {auc:.3f} in the {part} rows. Buyers and others were "
+                "seen at the same cuts, so it is no trick of the sampling: a sort by it is enough."
+            )
+            return Finding(name, part, auc, limit, False, words)
         words = (
             f"The {name} alone tells who bought in the {part} rows (AUC {auc:.3f}): rows of buyers "
             "and of others were cut at different times, so a model learns the cut and no customer."
@@ -117,6 +127,22 @@ def _alone(log: EventLog, split: Split, name: str) -> Finding:
         return Finding(name, part, auc, limit, True, words)
     words = f"The {name} alone has AUC {auc:.3f} in the {part} rows, the nearest to its limit."
     return Finding(name, part, auc, limit, False, words)
+
+
+def _cuts_are_alike(log: EventLog, rows: Snapshots) -> bool:
+    """Whether each class has its share of every cut, and of histories that stop before it."""
+    known = rows.take(rows.label >= 0)
+    behind = log.times[np.minimum(known.stop, len(log.times) - 1)]
+    is_short = (known.stop < log.offsets[known.customer + 1]) & (
+        behind < known.cut.astype(np.int64)
+    )
+    places = np.unique(known.cut, return_inverse=True)[1] * 2 + is_short
+    shares = [
+        np.bincount(places[known.label == label], minlength=places.max() + 1)
+        / (known.label == label).sum()
+        for label in (0, 1)
+    ]
+    return bool(np.abs(shares[0] - shares[1]).sum() / 2 < MOST_APART)
 
 
 def _limit(name: str, rows: Snapshots) -> float:

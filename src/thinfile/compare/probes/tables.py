@@ -84,7 +84,7 @@ def probe_tables(
     found = probe_label(tables, label)
     # What is flagged already would only be found again by the next probes.
     tables = tables.without(found)
-    found += probe_columns(tables)
+    found += probe_columns(tables, keys or ())
     tables = tables.without(found)
     codes = {name: tables.codes(name) for name in _keys(tables, keys)}
     return [

@@ -345,7 +345,7 @@ def honest_recipe_section(log: EventLog, n_seeds: int) -> list[str]:
     return [
         *lines,
         "",
-        "In words: with the cut of a negative after its last event, recency is nought for every "
+        "In words: with the cut of a negative after its last event, recency is zero for every "
         "negative, and the classes fall apart by how the rows were made. Cut like positives, and "
         "nothing else changed, most of it is gone. What is left is not the cut: negatives are "
         "people who bought nothing related in the whole window, and such people buy little "

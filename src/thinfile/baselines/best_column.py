@@ -1,4 +1,4 @@
-"""The best sort by one column: what a careful clerk would do with a spreadsheet."""
+"""The best sort by one column: what an analyst would do in a spreadsheet."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LOG_BOUND = 10.0
 
 @dataclass(frozen=True)
 class FirstPurchase:
-    """Each customer has a chance q of his own per visit, drawn from a beta distribution.
+    """Each customer has a chance q per visit, drawn from a beta distribution.
 
     The longer somebody has come without buying the category, the less likely he ever will: that
     is why one share for all visits overstates regular visitors who never bought it.

@@ -112,8 +112,8 @@ def follow_up(
     """Compare what the picked did in a later window with the hold-out and the rest.
 
     Use it some weeks after a campaign. Picked against hold-out is the *campaign's* effect, for
-    chance alone has parted the two. Hold-out against rest is the *model's ranking*: neither was
-    contacted. Picked against rest is both at once, and no proof of either. Do not read the ranking
+    only chance separates the two. Hold-out against rest is the *model's ranking*: neither was
+    contacted. Picked against rest is both at once, and proves neither. Do not read the ranking
     as an effect: who was going to buy anyway is what the model was made to find.
 
     Parameters

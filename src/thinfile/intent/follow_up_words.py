@@ -20,9 +20,9 @@ from thinfile.intent.group_intervals import detectable_difference
 from thinfile.intent.outcomes import SHARE, Measure
 
 MEANING = {
-    CAMPAIGN: "the campaign's effect: chance alone has parted the two",
+    CAMPAIGN: "the campaign's effect: only chance separates the two",
     RANKING: "the model's ranking: neither was contacted",
-    BOTH: "ranking and campaign together: a proof of neither",
+    BOTH: "ranking and campaign together: it proves neither",
 }
 """What the difference between two groups says."""
 

@@ -54,7 +54,8 @@ def methods_page() -> str:
         "Made by `scripts/make_docs.py` from `thinfile.methods`. "
         "`thinfile methods NAME` prints all about one method, its arguments included.",
         "Source: the old portfolio, whose outcomes are known. Target: the new one, which is to be "
-        "scored. Methods that need an event log are run by `thinfile intent`. How thinfile chooses among the methods stands in "
+        "scored. Methods that need an event log are run by `thinfile intent`. "
+        "How thinfile chooses among the methods stands in "
         "[the decision on it](decisions/choice-without-test-rows.md).",
     ]
     for family, title in FAMILIES.items():

@@ -59,6 +59,21 @@ def test_from_a_log_to_scores(call: Call, events: pl.DataFrame, folder: Path) ->
     assert page.read_text().count("<section") > 4
 
 
+def test_an_audience_is_not_replaced_unasked(
+    call: Call, events: pl.DataFrame, folder: Path
+) -> None:
+    events.write_parquet("events.parquet")
+    assert call(*arguments(), *FAST, "--no-report", "--quiet").code == 0
+    choose = ["audience", "run/best", "events.parquet", "--top", "20", "--out", "list.csv"]
+    assert call(*choose).code == 0
+    before = (folder / "list.groups.parquet").read_bytes()
+    again = call(*choose, "--random-state", "7")
+    assert again.code == 2
+    assert "another hold-out group" in again.err
+    assert (folder / "list.groups.parquet").read_bytes() == before
+    assert call(*choose, "--random-state", "7", "--force").code == 0
+
+
 def test_csv_text_and_json_answers(call: Call, events: pl.DataFrame, folder: Path) -> None:
     events.write_csv("events.csv")
     answer = call(*arguments("events.csv"), *FAST, "--no-report", "--json")
@@ -76,6 +91,11 @@ def test_a_leak_is_named_at_exit(call: Call, events: pl.DataFrame, folder: Path)
     assert answer.code == 0
     assert answer.err.startswith("thinfile: Leak suspected, do not trust the figures")
     assert "the cut of a negative is" in answer.err.lower()
+    assert "Try next" not in answer.out
+    refused = call("audience", "run/best", "events.parquet", "--top", "20", "--out", "list.csv")
+    assert refused.code == 2
+    assert "nobody should be written to by this model" in refused.err
+    assert not (folder / "list.csv").exists()
     page = (folder / "run" / "report.html").read_text()
     assert page.index("Leak suspected</h2>") < page.index("Verdict</h2>")
 

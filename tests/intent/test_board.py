@@ -105,7 +105,8 @@ def test_the_verdict_says_no_better_than_where_it_is_so(board: pl.DataFrame) -> 
     verdict = write_verdict(board, {100: choice}, None, "Tea within 30 days")
     assert verdict["headline"].startswith("Tea within 30 days: no deep method pays; build on")
     text = " ".join(verdict["sentences"])
-    assert "No better than Boosted trees on aggregates within the intervals: Network" in text
+    assert "No better than Boosted trees on aggregates, the best baseline on the test rows" in text
+    assert "within the intervals: Network" in text
     assert "Worse than Boosted trees on aggregates: DAN" in text
     assert "customers who have never bought it" in text
     assert not verdict["flagged"]
@@ -119,3 +120,16 @@ def test_a_leak_stands_at_the_top(board: pl.DataFrame) -> None:
     assert verdict["headline"] == "the cut tells the classes apart"
     assert verdict["flagged"]
     assert verdict["warnings"][0] == "the cut tells the classes apart"
+
+
+def test_what_ranks_no_better_than_chance_is_not_recommended(y: np.ndarray) -> None:
+    noise = np.random.default_rng(9).random((2, N))
+    board = group_board(y, {("best_column", 100): noise}, np.ones(N, dtype=bool), top=50)
+    verdict = write_verdict(
+        board, {100: Choice("best_column", {"best_column": 0.5}, None, None, None)}, None, "Tea"
+    )
+    assert verdict["headline"].startswith(
+        "Tea: nothing that was chosen here ranks better than chance"
+    )
+    assert "cannot be told from chance" in " ".join(verdict["sentences"])
+    assert "Only 0 buyers" in " ".join(verdict["sentences"])

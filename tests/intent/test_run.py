@@ -20,7 +20,7 @@ from thinfile.intent.model import is_intent_model, load_model
 from thinfile.intent.result import IntentResult, load_intent
 from thinfile.intent.run import compare_intent
 from thinfile.intent.score import score_log
-from thinfile.intent.task import IntentTask, build_intent_task
+from thinfile.intent.task import IntentTask, build_intent_task, frames
 from thinfile.metrics.ranking import roc_auc
 
 Run = tuple[Path, IntentResult]
@@ -97,6 +97,16 @@ def test_a_second_call_runs_nothing_again(run: Run, task: IntentTask) -> None:
     again = compare_intent(task, folder, OPTIONS)
     assert {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()} == before
     assert again.groups.equals(result.groups)
+
+
+def test_rows_and_columns_are_the_same_each_time(events: pl.DataFrame, task: IntentTask) -> None:
+    for _ in range(3):
+        log = EventLog.from_table(events, ROLES)
+        again = build_intent_task(log, task.recipe.buys, HORIZON, options=OPTIONS)
+        both = frozenset({"aggregates", "histories"})
+        mine, theirs = frames(task, both), frames(again, both)
+        assert all(mine[name].equals(theirs[name]) for name in both)
+        assert again.recipe.to_dict() == task.recipe.to_dict()
 
 
 def test_another_comparison_does_not_go_into_the_same_folder(run: Run, log: EventLog) -> None:

@@ -51,6 +51,7 @@ INSTANTS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
     help="Say in words what speaks for each customer.",
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Replace an audience, or use a model with a leak.")
 @store_option
 @json_option
 def command(
@@ -62,6 +63,7 @@ def command(
     out: Path,
     reasons: bool,
     random_state: int,
+    force: bool,
     store: Path | None,
     as_json: bool,
 ) -> None:
@@ -73,11 +75,17 @@ def command(
     from thinfile.artifact.folder import find_artifact
     from thinfile.artifact.manifest import read_manifest
     from thinfile.data.events import EventLog
+    from thinfile.errors import DataError
     from thinfile.intent.audience_files import Campaign, check_audience_path, write_audience
     from thinfile.intent.model import load_model
 
-    check_audience_path(out)
+    _check_new(check_audience_path(out), force=force)
     purchase = load_model(model)
+    if purchase.leak and not force:
+        raise DataError(
+            f"{model}: nobody should be written to by this model. {purchase.leak} "
+            "(--force chooses an audience all the same)"
+        )
     log = EventLog.from_source(events, purchase.recipe.roles, store=store)
     at = cut or log.end + timedelta(microseconds=1)
     audience = _choose(purchase, log, at, top, holdout, random_state, reasons=reasons)
@@ -88,6 +96,17 @@ def command(
         click.echo(json.dumps(record, default=str))
     else:
         _print(audience, paths, record["notes"])
+
+
+def _check_new(paths: AudiencePaths, *, force: bool) -> None:
+    """Refuse to replace an audience: its hold-out group would be lost."""
+    from thinfile.errors import ParameterError
+
+    if paths.record.exists() and not force:
+        raise ParameterError(
+            f"--out {paths.audience} exists: with another hold-out group nobody could tell what "
+            "the campaign did; name another file, or say --force"
+        )
 
 
 def _choose(

@@ -12,7 +12,7 @@ import click
 from thinfile.cli.tables import json_option, store_option
 
 if TYPE_CHECKING:
-    from thinfile.intent.audience_files import SavedAudience
+    from thinfile.intent.audience_files import Campaign, SavedAudience
     from thinfile.intent.follow_up import FollowUp
 
 INSTANTS = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -80,7 +80,6 @@ def command(
     log of the following weeks, with the same columns; it may begin earlier.
     """
     from thinfile.data.events import EventLog
-    from thinfile.errors import DataError
     from thinfile.intent.audience_files import read_audience
     from thinfile.intent.follow_up import follow_up
     from thinfile.report.follow_up import check_follow_up_paths, write_follow_up
@@ -88,12 +87,7 @@ def command(
     check_follow_up_paths(out, picture)
     saved = read_audience(audience)
     campaign = saved.campaign
-    opens = since or campaign.cut + campaign.gap
-    if opens < campaign.cut:
-        raise DataError(
-            f"--since {opens} lies before the audience's cut ({campaign.cut}): what was bought "
-            "then is what the audience was chosen by"
-        )
+    opens = _opens(campaign, since)
     found = follow_up(
         saved.groups,
         EventLog.from_source(events, campaign.roles, store=store),
@@ -107,6 +101,18 @@ def command(
     about = _about(saved, audience)
     files = write_follow_up(found, out, page=report, picture=picture, about=about)
     _print(found, saved, files, as_json=as_json)
+
+
+def _opens(campaign: Campaign, since: datetime | None) -> datetime:
+    from thinfile.errors import DataError
+
+    opens = since or campaign.cut + campaign.gap
+    if opens < campaign.cut:
+        raise DataError(
+            f"--since {opens} lies before the audience's cut ({campaign.cut}): what was bought "
+            "then is what the audience was chosen by"
+        )
+    return opens
 
 
 def _about(saved: SavedAudience, audience: Path) -> dict[str, Any]:

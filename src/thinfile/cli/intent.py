@@ -123,6 +123,7 @@ def command(
     EVENTS is a log of what customers did: Parquet, CSV or anything DuckDB reads. Every method and
     baseline is trained on earlier customers and measured on later ones.
     """
+    from thinfile.intent.model import is_flagged
     from thinfile.intent.options import IntentOptions
 
     names = [name for name in IntentOptions.__dataclass_fields__ if name in given]
@@ -135,6 +136,8 @@ def command(
         return
     if page:
         click.echo(f"\nReport: {page}")
+    if is_flagged(out):
+        return
     audience = ["thinfile", "audience", str(out / "best"), events, "--top", str(options.top or 100)]
     score = ["thinfile", "score", str(out / "best"), events, "--out", "scores.parquet"]
     print_next([shlex.join([*audience, "--out", "audience.parquet"]), shlex.join(score)])
@@ -215,7 +218,11 @@ def _print(result: IntentResult) -> None:
         click.echo("How the log was read:")
     for note in notes:
         click.echo(f"  {note}")
+    _print_verdict(result)
     _print_board(result)
+
+
+def _print_verdict(result: IntentResult) -> None:
     failed = result.result.cells.filter(result.result.cells["status"] == "failed")
     for method, error in sorted(set(zip(failed["method"], failed["error"], strict=True))):
         click.echo(f"{method} failed: {error}")
@@ -232,6 +239,8 @@ def _print_board(result: IntentResult) -> None:
     from rich.table import Table
 
     console = Console(width=None if Console().is_terminal else 118)
+    board = result.result.leaderboard.filter("chosen")
+    choices = dict(zip(board["budget"], board["method"], strict=True))
     for (group, budget), rows in result.groups.group_by(["group", "budget"], maintain_order=True):
         first = rows.row(0, named=True)
         title = (
@@ -243,7 +252,7 @@ def _print_board(result: IntentResult) -> None:
         for name in ("AUC", "AP", f"precision at {first['k']}", "lift", "to best baseline"):
             table.add_column(name, justify="right")
         for row in rows.to_dicts():
-            is_choice = row["method"] == result.verdict["choice"]
+            is_choice = row["method"] == choices.get(budget)
             style = "bold" if is_choice else ""
             table.add_row(row["title"] + (" ←" if is_choice else ""), *_cells(row), style=style)
         console.print(table)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from thinfile.artifact.score import ScoreSummary
 
 
+MAX_MOVED = 5
+"""Columns that have moved which the terminal shows."""
+
+
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("table")
@@ -120,6 +124,10 @@ def _print(summary: ScoreSummary) -> None:
 
 def _print_moved(psi: dict[str, float] | None) -> None:
     moved = [(name, value) for name, value in (psi or {}).items() if value >= 0.1]
+    rest = len(moved) - MAX_MOVED
+    moved = moved[:MAX_MOVED]
     for name, value in moved:
         word = "has moved" if value >= 0.25 else "is moving"
         click.echo(f"  {name} {word}: PSI {value:.2f} against the rows the model was measured on")
+    if rest > 0:
+        click.echo(f"  and {rest} more columns; --json lists them all")

@@ -71,6 +71,7 @@ class Sums:
     latest, earliest : (m,)
         Age of the last and the first event at the cut, in microseconds (exact in float64).
     counts, amounts : (m, 1 + n_windows)
+        Amounts in whole `UNITS`, so that adding them up in any order gives the same.
         Events and money: all, then within each window.
     """
 
@@ -301,5 +302,5 @@ def _read(found: dict[str, Any], codes: Ints, n_windows: int) -> Sums:
         latest=np.asarray(found["latest"]).astype(np.float64),
         earliest=np.asarray(found["earliest"]).astype(np.float64),
         counts=counts,
-        amounts=amounts / UNITS,
+        amounts=amounts,
     )

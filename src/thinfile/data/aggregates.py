@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from thinfile import params
-from thinfile.data.aggregate_query import DAY, Marks, Sums, sum_histories
+from thinfile.data.aggregate_query import DAY, UNITS, Marks, Sums, sum_histories
 from thinfile.data.buys import Buys
 from thinfile.data.event_columns import near_names
 from thinfile.data.related import purchases, related_categories
@@ -296,7 +296,7 @@ class Aggregates:
         columns["any_returns"] = _total(sums, n, sums.returned, sums.count)
         for who, chosen in (("own", sums.own), ("any", np.ones(len(kept), dtype=bool))):
             for span, name in enumerate(["", *(f"_{days}d" for days in self.windows)]):
-                money = _total(sums, n, chosen, sums.amounts[:, span])
+                money = _total(sums, n, chosen, sums.amounts[:, span]) / UNITS
                 columns[f"{who}_amount{name}"] = money
         return columns | self._per_category(sums, n, kept, named)
 

@@ -37,11 +37,14 @@ class IntentModel:
     recipe : Recipe
     reads : frozenset of {"aggregates", "histories"}
         Columns that the estimator takes.
+    leak : str or None
+        What the leak probes said, if they flagged the comparison that the model comes from.
     """
 
     estimator: Estimator
     recipe: Recipe
     reads: frozenset[str]
+    leak: str | None = None
 
     def known(self, log: EventLog, cut: datetime | None = None) -> Snapshots:
         """Every customer with an event before the cut; labels are -1.
@@ -111,7 +114,11 @@ def save_model(
     model: IntentModel, models: str | Path, *, metrics: Mapping[str, Any], reference: pl.DataFrame
 ) -> Path:
     """Write the model as a new version below `models`, the recipe beside the weights."""
-    recipe = {"recipe": model.recipe.to_dict(), "reads": sorted(model.reads)}
+    recipe = {
+        "recipe": model.recipe.to_dict(),
+        "reads": sorted(model.reads),
+        "leak": model.leak,
+    }
     return save_version(
         model.estimator,
         models,
@@ -140,6 +147,12 @@ def load_model(path: str | Path) -> IntentModel:
     try:
         state = json.loads(content)
         recipe, reads = Recipe.from_dict(state["recipe"]), frozenset(state["reads"])
+        leak = state["leak"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: {EVENTS} is damaged: {error!r}") from error
-    return IntentModel(load(path), recipe, reads)
+    return IntentModel(load(path), recipe, reads, leak)
+
+
+def is_flagged(run: str | Path) -> bool:
+    """Whether the best model of a run comes from a comparison in which a leak is suspected."""
+    return load_model(Path(run) / "best").leak is not None

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from thinfile._version import __version__
@@ -213,11 +214,10 @@ class _Run:
     def _fingerprint(self) -> str:
         """Tells two comparisons apart: rows, columns, options and version."""
         digest = hashlib.sha256()
-        for frame in self.cells.frames.values():
-            plain = frame.select(pl.exclude(pl.List))
-            digest.update(plain.hash_rows(seed=0).to_numpy().tobytes())
-        for array in (self.task.y, self.task.snapshots.stop, self.task.test):
-            digest.update(array.tobytes())
+        log, rows = self.task.log, self.task.snapshots
+        digest.update(log.table.hash_rows(seed=0).to_numpy().tobytes())
+        for array in (log.offsets, self.task.y, rows.customer, rows.stop, self.task.test):
+            digest.update(np.ascontiguousarray(array).tobytes())
         same = {
             "recipe": self.task.recipe.to_dict(),
             "overrides": dict(self.options.overrides),
@@ -245,7 +245,12 @@ class _Run:
         cell = self.folder.finished(cell_key(method.name, budget, self.seeds[0]))
         assert cell is not None
         estimator = self.cells.final(method, budget, self.seeds[0], cell)
-        model = IntentModel(estimator, self.task.recipe, method.needs)
+        model = IntentModel(
+            estimator,
+            self.task.recipe,
+            method.needs,
+            leak=found.verdict["warnings"][0] if found.verdict["flagged"] else None,
+        )
         rows = found.leaderboard.filter(
             (pl.col("method") == method.name) & (pl.col("budget") == budget)
         ).to_dicts()

@@ -120,7 +120,7 @@ def score_log(
         n_customers=len(rows),
         mean_probability=float(probability.mean()),
         psi=None if drift is None else drift.psi(),
-        notes=log.notes,
+        notes=(*([model.leak] if model.leak else []), *log.notes),
     )
 
 

@@ -51,6 +51,7 @@ def write_verdict(
     sentences = [
         *_on_choice(choice, mine),
         *_on_top(mine),
+        *_on_level(mine),
         *_no_better(rows),
         *_on_group(boards[PAST], "customers who have bought it before", choice.name),
         *_on_group(boards[NEVER], "customers who have never bought it", choice.name),
@@ -72,6 +73,11 @@ def _headline(
     if leak:
         return leak
     figure = f"AUC {_ends(mine, 'auc')} on later customers"
+    if mine["auc_low"] <= 0.5:
+        return (
+            f"{task_title}: nothing that was chosen here ranks better than chance on later "
+            f"customers ({mine['title']}, {figure})."
+        )
     if METHODS[choice.name].family != "baseline":
         return f"{task_title}: build on {mine['title']}, {figure}."
     others = [row for row in rows if row["family"] != "baseline"]
@@ -114,6 +120,19 @@ def _on_top(mine: Row) -> list[str]:
     ]
 
 
+def _on_level(mine: Row) -> list[str]:
+    """Whether as many buy as the probabilities say."""
+    expected, n = mine["mean_probability"], mine["n"]
+    deviation = (expected * (1 - expected) / n) ** 0.5
+    if abs(expected - mine["rate"]) <= 3 * deviation:
+        return []
+    side = "low" if expected < mine["rate"] else "high"
+    return [
+        f"Its probabilities run {side}: {expected:.1%} on average, while {mine['rate']:.1%} buy. "
+        "Rank by them; do not plan stock by them."
+    ]
+
+
 def _no_better(rows: Sequence[Row]) -> list[str]:
     best = next((row for row in rows if row["is_reference"]), None)
     if best is None:
@@ -128,7 +147,10 @@ def _no_better(rows: Sequence[Row]) -> list[str]:
         for row in better
     ]
     if equal:
-        words.append(f"No better than {best['title']} within the intervals: {', '.join(equal)}.")
+        words.append(
+            f"No better than {best['title']}, the best baseline on the test rows, within the "
+            f"intervals: {', '.join(equal)}."
+        )
     if worse:
         words.append(f"Worse than {best['title']}: {', '.join(worse)}.")
     return words
@@ -139,6 +161,16 @@ def _on_group(rows: Sequence[Row], name: str, choice: str) -> list[str]:
     if mine is None:
         return [f"Among {name} too few buy for figures of their own."]
     words = f"Among {name} ({mine['n']:,}, {mine['rate']:.1%} buy) its AUC is {_ends(mine, 'auc')}"
+    if mine["auc_high"] < 0.5:
+        return [f"{words}: it ranks them the wrong way round."]
+    if mine["auc_low"] <= 0.5:
+        better = [row for row in rows if row["auc_low"] > max(0.5, mine["auc"])]
+        words += ", which cannot be told from chance: do not pick among them by it"
+        return [
+            f"{words}. {better[0]['title']} does ({better[0]['auc']:.3f})."
+            if better
+            else f"{words}."
+        ]
     best = next((row for row in rows if row["is_reference"]), None)
     if best is None or best["method"] == choice:
         return [f"{words}."]

@@ -133,10 +133,16 @@ def _groups(result: IntentResult, subject: Subject) -> Part:
     return Part(
         "groups",
         "All, past buyers, and those who never bought",
-        sentences=["All figures are at the true base rate."],
+        sentences=_rate_sentence(subject),
         figures=[figure] if figure else [],
         tables=[group_table(rows, subject.titles, subject.choice) for rows in shown.values()],
     )
+
+
+def _rate_sentence(subject: Subject) -> list[str]:
+    if str(subject.result.settings.get("plan", "")).startswith("literal"):
+        return ["The test rows were sampled: these are not the rates that a campaign will meet."]
+    return ["All figures are at the true base rate."]
 
 
 def _labels(subject: Subject) -> Part | None:

@@ -67,7 +67,7 @@ def _ks(curves: Curves) -> Figure:
         _chart(
             curves,
             rows,
-            "Share of customers, riskiest first",
+            "Share of customers, highest scores first",
             "Events caught − non-events flagged",
             marks=tops[:1],
         ),
@@ -88,11 +88,11 @@ def _gain(curves: Curves) -> Figure:
         _chart(
             curves,
             rows,
-            "Share of customers, riskiest first",
+            "Share of customers, highest scores first",
             "Share of events caught",
             diagonal=True,
         ),
-        "How many of the events are among the riskiest customers.",
+        "How many of the events are among the customers with the highest scores.",
         size="half",
     )
 
@@ -103,11 +103,12 @@ def _lift(curves: Curves, rate: float) -> Figure:
     return Figure(
         "lift",
         "Lift",
-        f"Event rate among the riskiest customers over the overall rate. At 10%: {listing(words)}.",
+        "Event rate among the customers with the highest scores over the overall rate. "
+        f"At 10%: {listing(words)}.",
         _chart(
             curves,
             rows,
-            "Share of customers, riskiest first",
+            "Share of customers, highest scores first",
             "Times the overall event rate",
             percent_y=False,
             level=1.0,

@@ -55,7 +55,14 @@ class Names(click.ParamType[tuple[str, ...]]):
     help="Which rows are trained on; literal-recipe leaks and says so.",
 )
 @click.option("--labels", type=Budgets(), help="Labelled rows to learn from; all by default.")
-@click.option("--train-cuts", "n_train_cuts", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--train-cuts",
+    "n_train_cuts",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Instants that training customers are seen from, one horizon apart.",
+)
 @click.option(
     "--window-days",
     type=click.IntRange(1),
@@ -100,7 +107,14 @@ class Names(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help="Rows of training, of validation and of test.",
 )
-@click.option("--seeds", "n_seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--seeds",
+    "n_seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Repetitions with other labels drawn and other random numbers.",
+)
 @click.option(
     "--jobs", "n_jobs", type=click.IntRange(1), help="Processes; one for each core by default."
 )
@@ -122,6 +136,10 @@ def command(
 
     EVENTS is a log of what customers did: Parquet, CSV or anything DuckDB reads. Every method and
     baseline is trained on earlier customers and measured on later ones.
+
+    \b
+    thinfile intent events.parquet --customer CustomerID --time InvoiceDate \\
+        --category Group --buys "LUNCH BAG" --horizon 60d --out runs/lunch
     """
     from thinfile.intent.model import is_flagged
     from thinfile.intent.options import IntentOptions

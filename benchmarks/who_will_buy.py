@@ -123,7 +123,8 @@ def about(result: IntentResult) -> list[str]:
     verdict = result.verdict
     raised = sum(probe["flagged"] for probe in result.probes)
     told = [verdict["headline"], *verdict["sentences"], *verdict["warnings"]]
-    return [*told, f"Leak probes: {len(result.probes)} looked, {raised} raised.", ""]
+    told.append(f"Leak probes: {len(result.probes)} looked, {raised} raised.")
+    return [*(f"- {sentence}" for sentence in told), ""]
 
 
 def heading(row: dict[str, Any]) -> str:

@@ -141,7 +141,6 @@ def command(
     thinfile intent events.parquet --customer CustomerID --time InvoiceDate \\
         --category Group --buys "LUNCH BAG" --horizon 60d --out runs/lunch
     """
-    from thinfile.intent.model import is_flagged
     from thinfile.intent.options import IntentOptions
 
     names = [name for name in IntentOptions.__dataclass_fields__ if name in given]
@@ -149,12 +148,8 @@ def command(
     options.check()
     options.names()
     task = read_intent_task(events, given, options)
-    page = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
-    if as_json:
-        return
-    if page:
-        click.echo(f"\nReport: {page}")
-    if is_flagged(out):
+    flagged = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
+    if as_json or flagged:
         return
     audience = ["thinfile", "audience", str(out / "best"), events, "--top", str(options.top or 100)]
     score = ["thinfile", "score", str(out / "best"), events, "--out", "scores.parquet"]
@@ -188,8 +183,8 @@ def read_intent_task(events: str, given: dict[str, Any], options: Any) -> Intent
 
 def run_and_print(
     task: IntentTask, out: Path, options: Any, *, quiet: bool, as_json: bool, report: bool
-) -> Path | None:
-    """Compare, write the page, print; the path of the page."""
+) -> bool:
+    """Compare, write the page, print; whether a leak is suspected."""
     from thinfile.intent.run import compare_intent
     from thinfile.training.progress import choose_progress
 
@@ -204,9 +199,12 @@ def run_and_print(
         _print_json(result, out, page)
     else:
         _print(result)
-    if result.verdict["flagged"]:
+    flagged = bool(result.verdict["flagged"])
+    if flagged:
         click.echo(f"thinfile: {result.verdict['headline']}", err=True)
-    return page
+    if page and not as_json:
+        click.echo(f"\nReport: {page}")
+    return flagged
 
 
 def _action(text: str | None) -> tuple[str, str] | None:

@@ -145,10 +145,7 @@ def run_cell(
             warnings.simplefilter("ignore")
             found = _measure(task, plan, settings, chosen, budget, seed)
     except Exception as error:
-        text = (
-            str(error) if isinstance(error, ThinfileError) else f"{type(error).__name__}: {error}"
-        )
-        found = {"status": "failed", "error": text.splitlines()[0][:500] if text else repr(error)}
+        found = {"status": "failed", "error": in_one_line(error)}
     return Cell(
         method,
         budget,
@@ -157,6 +154,12 @@ def run_cell(
         cpu_seconds=time.process_time() - cpu,
         **found,
     )
+
+
+def in_one_line(error: Exception) -> str:
+    """What a cell says of the fit that failed."""
+    text = str(error) if isinstance(error, ThinfileError) else f"{type(error).__name__}: {error}"
+    return text.splitlines()[0][:500] if text else repr(error)
 
 
 def fit_method(

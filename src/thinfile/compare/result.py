@@ -151,7 +151,7 @@ def _board(
         )
         for metric in ("auc", "ks", "ap")
     }
-    reference = _best_baseline(methods, found["auc"])
+    reference = best_baseline(methods, found["auc"])
     rows = [
         _row(table, methods[place], budget, place, reference, found)
         for place in range(len(methods))
@@ -162,7 +162,8 @@ def _board(
     return board.sort("auc", descending=True, nulls_last=True)
 
 
-def _best_baseline(methods: Sequence[str], auc: PairedBootstrap) -> int | None:
+def best_baseline(methods: Sequence[str], auc: PairedBootstrap) -> int | None:
+    """Place of the baseline with the highest AUC, if any baseline has one."""
     baselines = [i for i, m in enumerate(methods) if METHODS[m].family == "baseline"]
     baselines = [i for i in baselines if np.isfinite(auc.point[i])]
     return max(baselines, key=lambda i: auc.point[i], default=None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.compare.result import LEVEL, N_DRAWS
+from thinfile.compare.result import LEVEL, N_DRAWS, best_baseline
 from thinfile.methods import METHODS
 from thinfile.metrics.calibration import expected_calibration_error
 from thinfile.metrics.intervals import PairedBootstrap, paired_bootstrap
@@ -84,18 +84,13 @@ def _board(
         )
         for name, metric in metrics.items()
     }
-    reference = _best_baseline(methods, found["auc"])
+    reference = best_baseline(methods, found["auc"])
     size = {"n": len(y), "n_events": int(y.sum()), "k": k}
     rows = [
         {**_row(methods[i], i, reference, found), **size, **_calibration(y, stack[i])}
         for i in range(len(methods))
     ]
     return sorted(rows, key=lambda row: -row["auc"])
-
-
-def _best_baseline(methods: Sequence[str], auc: PairedBootstrap) -> int | None:
-    baselines = [i for i, m in enumerate(methods) if METHODS[m].family == "baseline"]
-    return max(baselines, key=lambda i: auc.point[i], default=None)
 
 
 def _row(

@@ -13,10 +13,9 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from thinfile.compare.cell import Cell
+from thinfile.compare.cell import Cell, in_one_line
 from thinfile.compare.workers import Key
 from thinfile.data.split import draw_labels
-from thinfile.errors import ThinfileError
 from thinfile.estimator import UNLABELLED, Estimator
 from thinfile.intent.recipe import CUT
 from thinfile.methods import Method, get_method
@@ -28,7 +27,6 @@ Rows = npt.NDArray[np.intp]
 
 MIN_CALIBRATION_EVENTS = 10
 """Buyers among the validation rows below which they do not calibrate."""
-MAX_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class IntentCells:
                 warnings.simplefilter("ignore")
                 found = self._measure(get_method(key.method), key.budget, key.seed)
         except Exception as error:
-            found = {"status": "failed", "error": _in_one_line(error)}
+            found = {"status": "failed", "error": in_one_line(error)}
         found["wall_seconds"] = time.perf_counter() - wall
         found["cpu_seconds"] = time.process_time() - cpu
         return Cell(key.method, key.budget, key.seed, **found)
@@ -173,8 +171,3 @@ class IntentCells:
             model.recalibrate(fit_calibration(evidence, y))
         else:
             model.recalibrate(Calibration(1.0, match_base_rate(evidence, n_events / len(y))))
-
-
-def _in_one_line(error: Exception) -> str:
-    text = str(error) if isinstance(error, ThinfileError) else f"{type(error).__name__}: {error}"
-    return text.splitlines()[0][:MAX_ERROR] if text else repr(error)

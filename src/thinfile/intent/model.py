@@ -151,8 +151,3 @@ def load_model(path: str | Path) -> IntentModel:
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: {EVENTS} is damaged: {error!r}") from error
     return IntentModel(load(path), recipe, reads, leak)
-
-
-def is_flagged(run: str | Path) -> bool:
-    """Whether the best model of a run comes from a comparison in which a leak is suspected."""
-    return load_model(Path(run) / "best").leak is not None

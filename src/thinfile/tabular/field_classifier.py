@@ -58,7 +58,7 @@ class FieldClassifier(NetworkClassifier):
     Constructors of subclasses name the arguments of `FIELD_RULES`, beside those of a network.
     """
 
-    encoder_: FieldEncoder  # type: ignore[assignment]
+    encoder_: FieldEncoder
 
     def unseen_share(self, X: Any) -> dict[str, float]:
         """Share of the values of each field that training rows did not have; gaps do not count."""
@@ -135,7 +135,7 @@ class FieldClassifier(NetworkClassifier):
         assert isinstance(data, FieldData)
         return super()._split(data, rng) if data.split is None else data.split
 
-    def _load_encoder(self, state: State) -> FieldEncoder:  # type: ignore[override]
+    def _load_encoder(self, state: State) -> FieldEncoder:
         arrays = {k: v for k, v in state.arrays.items() if k.startswith(VOCABULARY)}
         plain = {name.removeprefix(VOCABULARY): array for name, array in arrays.items()}
         return FieldEncoder.from_state(state.values["encoder"], plain)

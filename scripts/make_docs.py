@@ -26,6 +26,8 @@ FAMILIES = {
     "tabular": "Networks on tables",
     "sequence": "Networks on histories of events",
     "transfer": "Transfer methods",
+    "generative": "Generative models as classifiers",
+    "anomaly": "Anomaly detection with a few labels",
 }
 NEEDS = {
     "source": "source labels",
@@ -33,6 +35,7 @@ NEEDS = {
     "unlabelled_target": "target rows, no label needed",
     "aggregates": "event log: aggregates",
     "histories": "event log: histories",
+    "one_table": "one table, few labelled events",
 }
 START, END = "<!-- files: made by scripts/make_docs.py -->", "<!-- end of files -->"
 

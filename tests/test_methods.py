@@ -10,15 +10,20 @@ from thinfile.errors import ParameterError
 from thinfile.estimator import Estimator
 from thinfile.methods import (
     EVENT_NEEDS,
+    GROUPS,
     METHODS,
+    MODELS,
+    ONE_TABLE,
     SOURCE,
     TARGET_LABELS,
     UNLABELLED,
     Method,
+    Model,
     get_method,
+    get_model,
 )
 
-FAMILIES = {"baseline", "tabular", "sequence", "transfer"}
+FAMILIES = {"baseline", "tabular", "sequence", "transfer", "generative", "anomaly"}
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -29,9 +34,13 @@ def test_a_line_of_the_registry_is_complete(method: Method) -> None:
     assert method.summary
     assert not method.summary.endswith(".")
     assert method.needs
-    is_of_tables = method.needs <= {SOURCE, TARGET_LABELS, UNLABELLED}
-    assert is_of_tables or method.needs <= EVENT_NEEDS
-    assert method.needs_events != is_of_tables
+    needs = {
+        "transfer": {SOURCE, TARGET_LABELS, UNLABELLED},
+        "intent": EVENT_NEEDS,
+        "fraud": {ONE_TABLE},
+    }
+    assert set(needs) == set(GROUPS)
+    assert method.needs <= needs[method.group]
     assert re.search(r"\d{4}", method.paper), "a paper has a year"
 
 
@@ -63,9 +72,10 @@ def test_what_is_built_may_be_changed() -> None:
     assert METHODS["boosted_source"].build(rows="target").get_params()["rows"] == "target"
 
 
-def test_only_baselines_on_the_source_do_not_use_target_labels() -> None:
+def test_only_baselines_on_the_source_and_detectors_do_not_use_target_labels() -> None:
     for method in METHODS.values():
-        assert method.uses_target_labels != (method.name.endswith("_source"))
+        without = method.name.endswith("_source") or "detector" in method.params
+        assert method.uses_target_labels != without
         if not method.uses_target_labels:
             assert TARGET_LABELS not in method.needs
 
@@ -79,3 +89,21 @@ def test_unknown_names_are_refused_with_those_there_are() -> None:
         ParameterError, match=r"mlp has no argument 'depth', 'n_tree'; it has .*dropout"
     ):
         METHODS["mlp"].build(depth=1, n_tree=2)
+
+
+ROLE = {"detector": "score_samples", "encoder": "transform", "generator": "sample"}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+def test_a_model_can_do_what_its_roles_say(model: Model) -> None:
+    made = model.estimator_class()
+    assert model.roles
+    assert model.name not in METHODS
+    assert all(hasattr(made, ROLE[role]) for role in model.roles)
+    assert re.search(r"\d{4}", model.paper), "a paper has a year"
+    assert not model.summary.endswith(".")
+
+
+def test_an_unknown_model_is_named_beside_those_there_are() -> None:
+    with pytest.raises(ParameterError, match="model='van' must be one of autoencoder, vae"):
+        get_model("van")

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SOURCE, TARGET_LABELS, UNLABELLED = "source", "target_labels", "unlabelled_target"
 AGGREGATES, HISTORIES = "aggregates", "histories"
+ONE_TABLE = "one_table"
+"""Needed by methods for rare events: one table with few labels and no populations."""
+GROUPS = ("transfer", "intent", "fraud")
+"""What methods are compared for: a new portfolio, who will buy, rare events in one table."""
 EVENT_NEEDS = frozenset({AGGREGATES, HISTORIES})
 """What only an event log gives: methods that need it are run by `thinfile intent`."""
 
@@ -29,12 +33,12 @@ class Method:
         What users type.
     title : str
         What tables and pictures show.
-    family : {"baseline", "tabular", "sequence", "transfer"}
+    family : {"baseline", "tabular", "sequence", "transfer", "generative", "anomaly"}
     path : str
         "module:class" of the estimator.
     needs : frozenset of {"source", "target_labels", "unlabelled_target"}
         Rows without which it makes no sense. Or, for an event log, {"aggregates", "histories"}:
-        the columns that it reads.
+        the columns that it reads. Or {"one_table"}.
     summary : str
         What it does, in a line.
     paper : str
@@ -60,10 +64,16 @@ class Method:
         """Whether it is for event logs only."""
         return bool(self.needs & EVENT_NEEDS)
 
+    @property
+    def group(self) -> str:
+        """What it is compared for, one of `GROUPS`."""
+        if ONE_TABLE in self.needs:
+            return "fraud"
+        return "intent" if self.needs_events else "transfer"
+
     def estimator_class(self) -> type[Estimator]:
         """The class, imported now."""
-        module, name = self.path.split(":")
-        cls: type[Estimator] = getattr(import_module(module), name)
+        cls: type[Estimator] = _import(self.path)
         return cls
 
     def build(self, **common: Any) -> Estimator:
@@ -83,6 +93,36 @@ class Method:
                 + ", ".join(known)
             )
         return cls(**{**self.params, **common})
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is no classifier, by name: a detector, an encoder, a generator.
+
+    Attributes
+    ----------
+    name, title, path, summary, paper
+        As of a method.
+    roles : frozenset of {"detector", "encoder", "generator"}
+        detector: `score_samples`; encoder: `transform`; generator: `sample`.
+    """
+
+    name: str
+    title: str
+    path: str
+    roles: frozenset[str]
+    summary: str
+    paper: str
+
+    def estimator_class(self) -> type[Any]:
+        """The class, imported now."""
+        cls: type[Any] = _import(self.path)
+        return cls
+
+
+def _import(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)
 
 
 def _method(
@@ -113,6 +153,8 @@ def _method(
 
 _BOOSTED = "baselines.boosted:BoostedTreesClassifier"
 _LOGISTIC = "baselines.logistic:LogisticClassifier"
+_DETECTED = "anomaly.detected:DetectorClassifier"
+_AUGMENTED = "generative.augmented:AugmentedClassifier"
 _SEQUENCE = "sequence.cnn_lstm:CNNLSTMClassifier"
 _GUO = "Guo et al., DeepFM, IJCAI 2017"
 _HOCHREITER = "Hochreiter, Schmidhuber, Neural Computation 1997"
@@ -154,8 +196,48 @@ METHODS: dict[str, Method] = {m.name: m for m in (
     _method("cnn", "CNN", _SEQUENCE, "histories", "Convolution over a history, then mean and maximum", "Kim, EMNLP 2014", recurrent=False),
     _method("cnn_lstm_pretrained", "CNN + LSTM, pretrained", _SEQUENCE, "histories", "CNN + LSTM that has first learnt from all histories without labels", _BABAEV, pretrain="next_event"),
     _method("boosted_embedded", "Boosted trees on aggregates and embedding", "sequence.embedded:EmbeddedClassifier", "aggregates histories", "Gradient boosting on aggregates beside what a pretrained network sees in a history", _BABAEV),
+    _method("logistic", "Logistic regression", _LOGISTIC, "one_table", "Logistic regression on the labels alone", _THOMAS, rows="source"),
+    _method("boosted", "Boosted trees", _BOOSTED, "one_table", "Gradient boosting on the labels alone", _KE, rows="source"),
+    _method("boosted_rest", "Boosted trees, rest as genuine", "baselines.boosted_rest:BoostedRestClassifier", "one_table", "Gradient boosting that takes rows without a label as genuine", "Elkan, Noto, KDD 2008"),
+    _method("boosted_smote", "Boosted trees with SMOTE", _AUGMENTED, "one_table", "Gradient boosting on labels and frauds made between neighbours", "Chawla et al., JAIR 2002", baseline=True, generator="smote", codes=False),
+    _method("isolation_forest", "Isolation forest", _DETECTED, "one_table", "How few random cuts set a row apart, without labels", "Liu, Ting, Zhou, ICDM 2008", source_only=True, baseline=True, detector="isolation_forest"),
+    _method("ecod", "ECOD", _DETECTED, "one_table", "How far out a row lies in each column, without labels", "Li et al., ECOD, TKDE 2022", source_only=True, baseline=True, detector="ecod"),
+    _method("mlp_few", "Network, labels alone", "tabular.mlp:MLPClassifier", "one_table", "Plain network on the labels alone", "Goodfellow, Bengio, Courville, Deep learning, MIT Press 2016"),
+    _method("autoencoder_score", "Autoencoder's error", _DETECTED, "one_table", "How badly a row is reconstructed, without labels", "Sakurada, Yairi, MLSDA 2014", source_only=True, detector="autoencoder"),
+    _method("vae_score", "VAE's bound", _DETECTED, "one_table", "How unlikely a row is under a VAE, without labels", "An, Cho, SNU 2015", source_only=True, detector="vae"),
+    _method("deep_sad", "Deep SAD", "anomaly.deep_sad:DeepSADClassifier", "one_table", "Normal rows drawn to a centre, known frauds pushed away", "Ruff et al., ICLR 2020"),
+    _method("devnet", "DevNet", "anomaly.devnet:DevNetClassifier", "one_table", "Known frauds made to deviate from what is usual", "Pang, Shen, van den Hengel, KDD 2019"),
+    _method("boosted_codes", "Boosted trees on codes and detectors", "anomaly.boosted_codes:BoostedCodesClassifier", "one_table", "Gradient boosting on columns, codes and detector scores", "Zhao, Hryniewicki, IJCNN 2018"),
+    _method("boosted_vae", "Boosted trees with a VAE", _AUGMENTED, "one_table", "Gradient boosting on columns, codes and generated frauds", "Kingma, Welling, ICLR 2014", generator="vae"),
+    _method("sgan", "SGAN", "generative.sgan:SGANClassifier", "one_table", "Discriminator that also classifies, taught by a generator's rows", "Salimans et al., NeurIPS 2016"),
 )}
 # fmt: on
+
+
+# fmt: off
+MODELS: dict[str, Model] = {m.name: m for m in (
+    Model("autoencoder", "Autoencoder", "thinfile.generative.autoencoder:Autoencoder", frozenset({"detector", "encoder"}), "Rows through a bottleneck and back", "Hinton, Salakhutdinov, Science 2006"),
+    Model("vae", "VAE", "thinfile.generative.vae:VAE", frozenset({"detector", "encoder", "generator"}), "Codes with a spread, from which new rows are drawn", "Kingma, Welling, ICLR 2014"),
+    Model("table_gan", "Table GAN", "thinfile.generative.table_gan:TableGAN", frozenset({"generator"}), "A generator of mixed columns, taught by a critic", "Xu et al., CTGAN, NeurIPS 2019"),
+    Model("dcgan", "DCGAN", "thinfile.generative.dcgan:DCGAN", frozenset({"generator"}), "A convolutional generator of images, taught by a critic", "Radford, Metz, Chintala, ICLR 2016"),
+    Model("lstm_autoencoder", "LSTM autoencoder", "thinfile.sequence.lstm_autoencoder:LSTMAutoencoder", frozenset({"detector", "encoder"}), "Windows of several channels through a bottleneck and back", "Srivastava, Mansimov, Salakhutdinov, ICML 2015"),
+    Model("sequence_vae", "Sequence VAE", "thinfile.sequence.sequence_vae:SequenceVAE", frozenset({"detector", "encoder", "generator"}), "Codes of windows with a spread, from which new paths are drawn", "Bowman et al., CoNLL 2016"),
+    Model("smote", "SMOTE", "thinfile.generative.smote:SMOTE", frozenset({"generator"}), "New rows between neighbours", "Chawla et al., JAIR 2002"),
+)}
+# fmt: on
+
+
+def get_model(name: str) -> Model:
+    """The model of that name that is no classifier.
+
+    Raises
+    ------
+    ParameterError
+        If there is none; the message lists those there are.
+    """
+    if name not in MODELS:
+        raise ParameterError(f"model={name!r} must be one of {', '.join(MODELS)}")
+    return MODELS[name]
 
 
 def get_method(name: str) -> Method:

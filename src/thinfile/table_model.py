@@ -27,6 +27,7 @@ from thinfile.errors import DataError
 from thinfile.frame import as_frame
 from thinfile.params import Rule, check_params
 from thinfile.schema.model import Schema
+from thinfile.training.device import seeded
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -105,7 +106,8 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
         self._from_array = values["from_array"]
         self.notes_ = values["notes"]
         self.history_ = values["history"]
-        self._load(state)
+        with seeded(0):  # a network that is built draws weights, which the state's then replace
+            self._load(state)
         return self
 
     def __sklearn_tags__(self) -> Tags:

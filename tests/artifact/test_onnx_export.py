@@ -27,7 +27,11 @@ def run(content: bytes, feed: dict[str, Any]) -> Any:
     return session.run(None, feed)[0]
 
 
-IN_PYTHON_ONLY = ("prior", "best_column", "bg_nbd", "deepfm", "deepfm_aggregates")
+IN_PYTHON_ONLY = (
+    *("prior", "best_column", "bg_nbd", "deepfm", "deepfm_aggregates"),
+    *("boosted_rest", "boosted_smote", "boosted_codes", "boosted_vae", "deep_sad", "devnet"),
+    *("sgan", "isolation_forest", "ecod", "autoencoder_score", "vae_score"),
+)
 EXPORTED = [n for n, m in METHODS.items() if n not in IN_PYTHON_ONLY and "histories" not in m.needs]
 
 

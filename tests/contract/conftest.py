@@ -21,6 +21,8 @@ SMALL: dict[str, Any] = {
     "widths": (8, 4),
     "max_epochs": 2,
     "tuning_epochs": 2,
+    "max_steps": 20,
+    "n_members": 1,
     "device": "cpu",
 }
 """Arguments that make a fit short; each method takes those that it has."""
@@ -108,11 +110,15 @@ def state_bytes() -> Callable[[Estimator], str]:
 
 def _state_bytes(model: Estimator) -> str:
     state = model.get_state()
-    values = dict(state.values)
-    values["history"] = [
-        {k: v for k, v in record.items() if "seconds" not in k} for record in values["history"]
-    ]
+    values = _without_seconds(state.values)
     arrays = {k: (v.dtype.str, v.shape, v.tobytes()) for k, v in state.arrays.items()}
     return repr(
         (json.dumps(values, sort_keys=True), sorted(arrays.items()), sorted(state.files.items()))
     )
+
+
+def _without_seconds(value: Any) -> Any:
+    """The state without what a clock said, in models within models too."""
+    if isinstance(value, dict):
+        return {k: _without_seconds(v) for k, v in value.items() if "seconds" not in k}
+    return [_without_seconds(each) for each in value] if isinstance(value, list) else value

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from thinfile.compare.cell import Cell
+from thinfile.compare.held_out_choice import Choice, choose
 from thinfile.errors import DataError
 from thinfile.intent.board import ALL, NEVER, PAST, group_board
-from thinfile.intent.choice import Choice, choose
 from thinfile.intent.verdict import write_verdict
 from thinfile.metrics.ranking import average_precision, roc_auc
 

@@ -14,7 +14,14 @@ from thinfile.methods import METHODS
 from thinfile.metrics.ranking import average_precision, gini, ks, roc_auc
 
 BUDGETS, SEEDS = [100, 350, 1000], [0, 1, 2]
-LEVELS = {"baseline": 1.0, "tabular": 0.7, "sequence": 0.7, "transfer": 0.75}
+LEVELS = {
+    "baseline": 1.0,
+    "tabular": 0.7,
+    "sequence": 0.7,
+    "transfer": 0.75,
+    "generative": 0.7,
+    "anomaly": 0.7,
+}
 HOSTILE = "<script>alert(1)</script>"
 
 

@@ -401,6 +401,13 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(value):
     assert not net.training
 
 
+def test_a_first_loss_that_is_not_finite_says_that_there_was_no_gradient_yet():
+    net = _net()
+    message = r"at step 1 \(learning rate 0.03, no gradient yet: .*\); the weights of step 0 are"
+    with pytest.raises(TrainingError, match=message):
+        train(net, _bad_from(net, 1), _Fixed(), max_epochs=1)
+
+
 def test_the_best_weights_are_the_good_ones_where_something_is_monitored():
     net, kept = _net(), []
     with pytest.raises(TrainingError, match="the weights of step 4 are put back"):

@@ -45,8 +45,18 @@ def _what(estimator: Any) -> list[str]:
     shown = [
         f"- `{name}`: {value!r}" for name, value in sorted(arguments.items()) if name != "schema"
     ]
-    event = estimator.classes_.tolist()[1]
-    return [*doc[:1], "", f"It gives the probability of the label {event!r}.", "", *shown]
+    return [*doc[:1], "", _gives(estimator), "", *shown]
+
+
+def _gives(estimator: Any) -> str:
+    if hasattr(estimator, "predict_proba"):
+        event = estimator.classes_.tolist()[-1]
+        if len(estimator.classes_) > 2:
+            return f"It gives the probability of {len(estimator.classes_)} classes."
+        return f"It gives the probability of the label {event!r}."
+    roles = {"score_samples": "scores", "transform": "codes", "sample": "new rows"}
+    given = [word for name, word in roles.items() if hasattr(estimator, name)]
+    return f"It gives no probability, but {' and '.join(given)}."
 
 
 def _data(record: Mapping[str, Any] | None) -> list[str]:
@@ -71,6 +81,8 @@ def _cell(value: Any) -> str:
 
 
 def _calibration(estimator: Any) -> list[str]:
+    if not hasattr(estimator, "calibration_"):
+        return ["It gives no probabilities."]
     slope, intercept = estimator.calibration_.slope, estimator.calibration_.intercept
     if (slope, intercept) == (1.0, 0.0):
         return ["The fitted probabilities are given as they are."]
@@ -81,6 +93,8 @@ def _calibration(estimator: Any) -> list[str]:
 
 
 def _columns(estimator: Any) -> list[str]:
+    if not hasattr(estimator, "schema_"):
+        return ["It takes windows of several channels, not a table."]
     features = [c for c in estimator.schema_.columns if c.name in estimator.schema_.features]
     return [f"- `{column.name}`: {column.role}" for column in features]
 
@@ -91,4 +105,5 @@ def _limits(estimator: Any) -> list[str]:
         "level may be off. `thinfile score` reports the stability of each column (PSI).",
         "- A probability is an estimate for a group of like rows, not a statement about a person.",
     ]
-    return lines + [f"- {note}" for note in estimator.encoder_.notes_]
+    encoder = getattr(estimator, "encoder_", None)
+    return lines + [f"- {note}" for note in getattr(encoder, "notes_", ())]

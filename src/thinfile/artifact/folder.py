@@ -28,7 +28,7 @@ from thinfile.artifact.values import to_plain
 from thinfile.errors import ArtifactError, ThinfileError
 from thinfile.estimator import Estimator, State
 from thinfile.frame import as_frame
-from thinfile.methods import METHODS
+from thinfile.methods import METHODS, MODELS
 
 WEIGHTS, ONNX, REFERENCE, CARD = "weights.safetensors", "model.onnx", "reference.parquet", "card.md"
 _OWN_FILES = (WEIGHTS, ONNX, REFERENCE, CARD)
@@ -37,7 +37,7 @@ VERSION_NAME = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
 
 
 def save(
-    estimator: Estimator,
+    estimator: Any,
     folder: str | Path,
     *,
     metrics: Mapping[str, Any] | None = None,
@@ -54,14 +54,14 @@ def save(
     Parameters
     ----------
     estimator
-        Fitted; of a class that the registry names.
+        Fitted; of a class that the registry names, be it a classifier or not.
     folder
         Must not exist, or be empty. Its parents are made.
     metrics : mapping, optional
         Name to number, list or text; kept in the manifest and shown on the card.
     reference : table, optional
-        Raw rows of the population to be scored. Their binned distributions are kept for drift;
-        the rows are not.
+        For classifiers: raw rows of the population to be scored. Their binned distributions are
+        kept for drift; the rows are not.
     card : str, optional
         The model card in Markdown. Without it, one is written from what is known.
     fingerprint : mapping, optional
@@ -103,7 +103,7 @@ def save(
 
 
 def save_version(
-    estimator: Estimator,
+    estimator: Any,
     models: str | Path,
     *,
     metrics: Mapping[str, Any] | None = None,
@@ -158,8 +158,8 @@ def choose_best(version: str | Path, link: str | Path) -> Path:
     return Path(link)
 
 
-def load(path: str | Path) -> Estimator:
-    """Read a fitted estimator from its folder.
+def load(path: str | Path) -> Any:
+    """Read a fitted model from its folder: a classifier, detector, encoder or generator.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def load(path: str | Path) -> Estimator:
 
     Returns
     -------
-    Estimator
+    Estimator, or another model of the registry
         Scores as the one that was saved; for more than that (fitting it further) fit anew.
 
     Raises
@@ -189,6 +189,22 @@ def load(path: str | Path) -> Estimator:
         raise
     except (ThinfileError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder}: its state does not fit: {_line(error)}") from error
+
+
+def load_classifier(path: str | Path) -> Estimator:
+    """Read a fitted classifier from its folder, as :func:`load` does.
+
+    Raises
+    ------
+    ArtifactError
+        As :func:`load`, and if the model gives no probability.
+    """
+    model = load(path)
+    if not isinstance(model, Estimator):
+        raise ArtifactError(
+            f"{path}: holds a model of class {type(model).__name__}, which gives no probability"
+        )
+    return model
 
 
 def load_reference(path: str | Path) -> Reference | None:
@@ -245,7 +261,7 @@ def versions(models: str | Path) -> list[Path]:
 
 
 def _contents(
-    estimator: Estimator,
+    estimator: Any,
     metrics: Mapping[str, Any] | None,
     reference: Any,
     card: str | None,
@@ -279,7 +295,7 @@ def _contents(
     return {**contents, FILE_NAME: make_manifest(parts, contents)}
 
 
-def _class_name(estimator: Estimator) -> str:
+def _class_name(estimator: Any) -> str:
     cls = type(estimator)
     name = f"{cls.__module__}:{cls.__qualname__}"
     if name not in _known_classes():
@@ -290,10 +306,11 @@ def _class_name(estimator: Estimator) -> str:
 
 
 def _known_classes() -> dict[str, Any]:
-    return {method.path: method for method in METHODS.values()}
+    known: list[Any] = [*METHODS.values(), *MODELS.values()]
+    return {each.path: each for each in known}
 
 
-def _arguments(estimator: Estimator) -> tuple[dict[str, Any], list[str]]:
+def _arguments(estimator: Any) -> tuple[dict[str, Any], list[str]]:
     """Constructor arguments, and the names of those that JSON cannot hold."""
     kept, left_out = {}, []
     for name, value in estimator.get_params(deep=False).items():
@@ -307,17 +324,16 @@ def _arguments(estimator: Estimator) -> tuple[dict[str, Any], list[str]]:
     return kept, left_out
 
 
-def _build(folder: Path, manifest: Mapping[str, Any]) -> Estimator:
+def _build(folder: Path, manifest: Mapping[str, Any]) -> Any:
     method = _known_classes().get(manifest["class"])
     if method is None:
         raise ArtifactError(
             f"{folder}: the class {manifest['class']!r} is none that this thinfile knows"
         )
     try:
-        estimator: Estimator = method.estimator_class()(**manifest["arguments"])
+        return method.estimator_class()(**manifest["arguments"])
     except TypeError as error:
         raise ArtifactError(f"{folder}: its arguments do not fit: {_line(error)}") from error
-    return estimator
 
 
 def _state(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> State:

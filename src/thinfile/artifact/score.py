@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from thinfile.artifact.atomic import writing
 from thinfile.artifact.faults import ColumnFault, FaultCounter
-from thinfile.artifact.folder import load, load_reference
+from thinfile.artifact.folder import load_classifier, load_reference
 from thinfile.artifact.quick import quick
 from thinfile.artifact.reference import Reference
 from thinfile.data.read import is_source, iter_tables
@@ -128,7 +128,7 @@ def score_file(
     _check_source(source, out)
     if not isinstance(model, Estimator):
         reference = load_reference(model) if reference is None else reference
-        model = load(model)
+        model = load_classifier(model)
     run = _Run(model, str(source), id_columns, on_fault, reference, progress)
     run.write(iter_tables(source, batch_rows=batch_rows), out)
     return ScoreSummary(

@@ -22,21 +22,22 @@ from thinfile.cli.tables import (
 )
 
 
-class Budgets(click.ParamType[tuple[int, ...]]):
-    """`350` or `0,100,350`."""
+class Budgets(click.ParamType[tuple[int | str, ...]]):
+    """`350`, `0,100,350` or `10,all`."""
 
     name = "numbers"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    ) -> tuple[int | str, ...]:
         if isinstance(value, tuple):
             return value
+        parts = [part.strip() for part in str(value).split(",")]
         try:
-            budgets = tuple(int(part) for part in str(value).split(","))
+            budgets = tuple(part if part == "all" else int(part) for part in parts)
         except ValueError:
             self.fail(f"{value!r} must be whole numbers with commas between, as in 0,100,350")
-        if min(budgets) < 0:
+        if min(budget for budget in (*budgets, 0) if not isinstance(budget, str)) < 0:
             self.fail(f"{value!r} must be 0 or more")
         return budgets
 
@@ -50,7 +51,31 @@ class Budgets(click.ParamType[tuple[int, ...]]):
     type=Budgets(),
     default=(350,),
     show_default="350",
-    help="Labels of the target that a method may see; a list gives a curve.",
+    help="Labels of the target that a method may see; a list gives a curve. With --group fraud: "
+    "labelled frauds, where `all` is a number too.",
+)
+@click.option(
+    "--group",
+    type=click.Choice(["transfer", "fraud"]),
+    default="transfer",
+    show_default=True,
+    help="transfer: from an old portfolio to a new one. fraud: rare events in one table.",
+)
+@click.option("--time", help="With --group fraud: column to split by; the latest rows are tested.")
+@click.option(
+    "--genuine",
+    type=click.IntRange(10),
+    help="With --group fraud: labelled genuine rows; 20 per fraud by default, 1,000 to 5,000.",
+)
+@click.option(
+    "--alerts",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    help="With --group fraud: share of rows that can be looked into.  [default: 0.001]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    help="With --group fraud: alerts that precision is of.  [default: 100]",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the run.")
 @domain_option
@@ -93,18 +118,38 @@ def command(
     no_report: bool,
     quiet: bool,
     as_json: bool,
+    group: str,
+    time: str | None,
+    genuine: int | None,
+    alerts: float | None,
+    top: int | None,
     **given: Any,
 ) -> None:
     """Run every method and baseline on the same few labels and say what pays.
 
     TABLES are the old and the new portfolio (Parquet, CSV or anything DuckDB reads), or one file
-    with --domain and --target. A run that was killed goes on when called again.
+    with --domain and --target. With --group fraud it is one table with few labelled events. A run
+    that was killed goes on when called again.
     """
+    of_fraud = {"time": time, "genuine": genuine, "alerts": alerts, "top": top}
+    fraud_given = {name: value for name, value in of_fraud.items() if value is not None}
+    printed = {"quiet": quiet, "as_json": as_json, "report": not no_report}
+    if group == "fraud":
+        from thinfile.cli.fraud import run_fraud
+
+        if domain or target:
+            raise click.UsageError("--domain and --target do not go with --group fraud")
+        run_fraud(tables, label, event, schema, out, {**given, **fraud_given}, **printed)
+        return
+    if fraud_given:
+        raise click.UsageError(f"--{' and --'.join(fraud_given)} need --group fraud")
     from thinfile.compare.options import Options
 
     task = read_task(tables, label, domain, target, schema, event=event)
+    if "all" in given["labels"]:
+        raise click.UsageError("--labels all needs --group fraud")
     options = Options(**given)
-    page = run_and_print(task, out, options, quiet=quiet, as_json=as_json, report=not no_report)
+    page = run_and_print(task, out, options, **printed)
     if as_json:
         return
     if page:

@@ -19,6 +19,8 @@ COMMANDS = {
     "score": "Score a file with a saved model, in constant memory.",
     "audience": "Choose the customers most likely to buy, with reasons and a hold-out group.",
     "follow-up": "Compare what an audience did afterwards with its hold-out group and the rest.",
+    "map": "Lay out the codes of a model as a map to explore, in one page.",
+    "generate": "Make new rows like given ones, with a report on what they are good for.",
     "report": "Write the report page of a finished comparison again.",
     "methods": "List the methods: what each needs, and its paper.",
     "schema": "Look at what was inferred about a table's columns, and save it for correction.",

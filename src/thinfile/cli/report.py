@@ -34,6 +34,12 @@ def _write(run: Path, target: Path) -> Path:
 
         return write_intent_report(load_intent(run), target)
     from thinfile.compare.result import load_result
+    from thinfile.fraud.result import is_fraud_run
+
+    if is_fraud_run(run):
+        from thinfile.report.fraud import write_fraud_report
+
+        return write_fraud_report(load_result(run), run, target)
     from thinfile.report.page import write_report
 
     return write_report(load_result(run), target)

@@ -80,7 +80,7 @@ def print_result(result: Result, out: Path, *, as_json: bool, page: Path | None)
         }
         click.echo(json.dumps(record, default=str))
         return
-    _print_notes(result.settings["notes"])
+    print_notes(result.settings["notes"])
     _print_board(result)
     verdict = result.verdict
     click.echo(verdict["headline"])
@@ -95,7 +95,7 @@ def print_next(commands: list[str]) -> None:
         click.echo(f"  {command}")
 
 
-def _print_notes(notes: list[str]) -> None:
+def print_notes(notes: list[str]) -> None:
     """What was concluded about the tables, so that nobody finds it out too late."""
     if notes:
         click.echo("How the tables were read:")

@@ -70,12 +70,13 @@ class Options:
         """
         for name in self.overrides or {}:
             get_method(name)
-        tables = [name for name, method in METHODS.items() if not method.needs_events]
+        tables = [name for name, method in METHODS.items() if method.group == "transfer"]
         wanted = [get_method(name).name for name in (self.methods or tables)]
-        barred = [name for name in wanted if METHODS[name].needs_events]
+        barred = [name for name in wanted if name not in tables]
         if barred:
             raise ParameterError(
-                f"methods: {', '.join(barred)} need an event log: run them with `thinfile intent`"
+                f"methods: {', '.join(barred)} need an event log or one table: run them with "
+                "`thinfile intent` or `--group fraud`"
             )
         return [name for name in METHODS if name in wanted]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.artifact.folder import load, read_extra, save_version
+from thinfile.artifact.folder import load_classifier, read_extra, save_version
 from thinfile.data.events import EventLog
 from thinfile.data.snapshots import Snapshots
 from thinfile.errors import ArtifactError, DataError
@@ -150,4 +150,4 @@ def load_model(path: str | Path) -> IntentModel:
         leak = state["leak"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path}: {EVENTS} is damaged: {error!r}") from error
-    return IntentModel(load(path), recipe, reads, leak)
+    return IntentModel(load_classifier(path), recipe, reads, leak)

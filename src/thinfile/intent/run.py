@@ -19,6 +19,7 @@ from thinfile.artifact.atomic import writing
 from thinfile.artifact.folder import choose_best
 from thinfile.compare.cell import Cell, cell_key
 from thinfile.compare.folder import RunFolder
+from thinfile.compare.held_out_choice import Choice, choose
 from thinfile.compare.probes.finding import Finding, leak_headline
 from thinfile.compare.probes.splits import probe_split
 from thinfile.compare.probes.tables import probe_tables
@@ -35,7 +36,6 @@ from thinfile.compare.result import (
 from thinfile.compare.workers import Key, run_all
 from thinfile.intent.board import group_board
 from thinfile.intent.cells import IntentCells
-from thinfile.intent.choice import Choice, choose
 from thinfile.intent.model import IntentModel, save_model
 from thinfile.intent.options import IntentOptions
 from thinfile.intent.result import KIND, IntentResult
@@ -270,7 +270,7 @@ class _Run:
 def _with_choices(board: pl.DataFrame, choices: Mapping[int, Choice]) -> pl.DataFrame:
     """Mark the choice of each budget, and the value that it was made by."""
     keys = list(zip(board["method"], board["budget"], strict=True))
-    by_validation = [choices[budget].validation_auc.get(method) for method, budget in keys]
+    by_validation = [choices[budget].validation.get(method) for method, budget in keys]
     return board.with_columns(
         pl.Series("chosen", [choices[budget].name == method for method, budget in keys]),
         pl.Series("selection", by_validation, dtype=pl.Float64),

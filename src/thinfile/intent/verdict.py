@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from thinfile.compare.held_out_choice import SURE, Choice
 from thinfile.intent.board import ALL, NEVER, PAST
-from thinfile.intent.choice import SURE, Choice
 from thinfile.methods import METHODS
 
 FEW_EVENTS = 100
@@ -95,18 +95,18 @@ def _headline(
 def _on_choice(choice: Choice, mine: Row) -> list[str]:
     words = [
         f"{mine['title']} was chosen on the validation rows (AUC "
-        f"{choice.validation_auc[choice.name]:.3f}), without a look at the test rows."
+        f"{choice.validation[choice.name]:.3f}), without a look at the test rows."
     ]
     if choice.sureness is not None and choice.baseline and choice.rival:
-        auc = choice.validation_auc
+        auc = choice.validation
         words.append(
             f"There {METHODS[choice.rival].title} ({auc[choice.rival]:.3f}) was ahead of the best "
             f"baseline, {METHODS[choice.baseline].title} ({auc[choice.baseline]:.3f}), in "
             f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before it."
         )
-    if choice.n_buyers < FEW_CHOSEN_BY:
+    if choice.n_events < FEW_CHOSEN_BY:
         words.append(
-            f"Only {choice.n_buyers} buyers were among the labelled validation rows: the choice "
+            f"Only {choice.n_events} buyers were among the labelled validation rows: the choice "
             "is little more than a guess."
         )
     return words

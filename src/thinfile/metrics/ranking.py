@@ -162,6 +162,30 @@ def precision_at(k: int, *, as_lift: bool = False) -> MetricMany:
     return metric
 
 
+def recall_at(k: int) -> MetricMany:
+    """The share of class 1 that is among the k rows of highest score, as a metric for a bootstrap.
+
+    Ties and draws are cut as by :func:`precision_at`.
+
+    Parameters
+    ----------
+    k
+        At least 1; all rows where there are fewer.
+
+    Examples
+    --------
+    >>> y, score, once = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]), np.ones((1, 4))
+    >>> recall_at(1)(y, score, once)
+    array([0.5])
+    """
+    lift = precision_at(k, as_lift=True)
+
+    def metric(y: Floats, score: Floats, weights: NDArray[Any]) -> Floats:
+        return lift(y, score, weights) * min(1.0, k / len(y))
+
+    return metric
+
+
 RANKING_METRICS: dict[str, MetricMany] = {
     "auc": roc_auc_many,
     "gini": gini_many,

@@ -228,10 +228,10 @@ class Turns:
             if p.grad is not None and _values(p.grad).numel()
         ]
         text = f"learning rate {rate:g}"
-        if gradients:
-            size, name = max(gradients, key=lambda entry: (math.isnan(entry[0]), entry[0]))
-            text += f", largest gradient of the last update {size:.3g} in {name!r}"
-        return text
+        if not gradients:
+            return f"{text}, no gradient yet: look at the data or the first weights"
+        size, name = max(gradients, key=lambda entry: (math.isnan(entry[0]), entry[0]))
+        return f"{text}, largest gradient of the last update {size:.3g} in {name!r}"
 
 
 def _weighted_sum(terms: Terms, weights: Mapping[str, float | Schedule], step: int) -> torch.Tensor:

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 from thinfile._version import __version__
 
 if TYPE_CHECKING:
+    from thinfile.anomaly.boosted_codes import BoostedCodesClassifier
+    from thinfile.anomaly.deep_sad import DeepSADClassifier
+    from thinfile.anomaly.detected import DetectorClassifier
+    from thinfile.anomaly.devnet import DevNetClassifier
     from thinfile.artifact.folder import load, save
     from thinfile.baselines.best_column import BestColumnClassifier
     from thinfile.baselines.bg_nbd import BGNBDClassifier
     from thinfile.baselines.boosted import BoostedTreesClassifier
+    from thinfile.baselines.boosted_rest import BoostedRestClassifier
     from thinfile.baselines.forest import RandomForestOnSourceClassifier
     from thinfile.baselines.logistic import LogisticClassifier
     from thinfile.baselines.prior import PriorClassifier
@@ -25,10 +30,19 @@ if TYPE_CHECKING:
     from thinfile.data.event_columns import EventColumns
     from thinfile.data.events import EventLog
     from thinfile.data.read import read_table
+    from thinfile.generative.augmented import AugmentedClassifier
+    from thinfile.generative.autoencoder import Autoencoder
+    from thinfile.generative.dcgan import DCGAN
+    from thinfile.generative.sgan import SGANClassifier
+    from thinfile.generative.smote import SMOTE
+    from thinfile.generative.table_gan import TableGAN
+    from thinfile.generative.vae import VAE
     from thinfile.nn.divergence import mk_mmd
     from thinfile.schema.model import Schema
     from thinfile.sequence.cnn_lstm import CNNLSTMClassifier
     from thinfile.sequence.embedded import EmbeddedClassifier
+    from thinfile.sequence.lstm_autoencoder import LSTMAutoencoder
+    from thinfile.sequence.sequence_vae import SequenceVAE
     from thinfile.tabular.deepfm import DeepFMClassifier
     from thinfile.tabular.mlp import MLPClassifier
     from thinfile.transfer.dan import DANClassifier
@@ -38,27 +52,41 @@ if TYPE_CHECKING:
     from thinfile.transfer.tradaboost import TrAdaBoostClassifier
 
 _HOME = {
+    "AugmentedClassifier": "generative.augmented",
+    "Autoencoder": "generative.autoencoder",
     "BGNBDClassifier": "baselines.bg_nbd",
     "BestColumnClassifier": "baselines.best_column",
+    "BoostedCodesClassifier": "anomaly.boosted_codes",
+    "BoostedRestClassifier": "baselines.boosted_rest",
     "BoostedTreesClassifier": "baselines.boosted",
     "Buys": "data.buys",
     "CNNLSTMClassifier": "sequence.cnn_lstm",
     "DANClassifier": "transfer.dan",
     "DANNClassifier": "transfer.dann",
+    "DCGAN": "generative.dcgan",
     "DeepCORALClassifier": "transfer.deep_coral",
     "DeepFMClassifier": "tabular.deepfm",
+    "DeepSADClassifier": "anomaly.deep_sad",
+    "DetectorClassifier": "anomaly.detected",
+    "DevNetClassifier": "anomaly.devnet",
     "EmbeddedClassifier": "sequence.embedded",
     "EventColumns": "data.event_columns",
     "EventLog": "data.events",
     "FineTuneClassifier": "transfer.fine_tune",
+    "LSTMAutoencoder": "sequence.lstm_autoencoder",
     "LogisticClassifier": "baselines.logistic",
     "MLPClassifier": "tabular.mlp",
     "PriorClassifier": "baselines.prior",
     "RandomForestOnSourceClassifier": "baselines.forest",
+    "SGANClassifier": "generative.sgan",
+    "SMOTE": "generative.smote",
     "Schema": "schema.model",
     "ScoreRefitClassifier": "baselines.refit",
+    "SequenceVAE": "sequence.sequence_vae",
     "TableEncoder": "data.encode",
+    "TableGAN": "generative.table_gan",
     "TrAdaBoostClassifier": "transfer.tradaboost",
+    "VAE": "generative.vae",
     "load": "artifact.folder",
     "mk_mmd": "nn.divergence",
     "read_table": "data.read",
@@ -66,8 +94,15 @@ _HOME = {
 }
 
 __all__ = [
+    "DCGAN",
+    "SMOTE",
+    "VAE",
+    "AugmentedClassifier",
+    "Autoencoder",
     "BGNBDClassifier",
     "BestColumnClassifier",
+    "BoostedCodesClassifier",
+    "BoostedRestClassifier",
     "BoostedTreesClassifier",
     "Buys",
     "CNNLSTMClassifier",
@@ -75,17 +110,24 @@ __all__ = [
     "DANNClassifier",
     "DeepCORALClassifier",
     "DeepFMClassifier",
+    "DeepSADClassifier",
+    "DetectorClassifier",
+    "DevNetClassifier",
     "EmbeddedClassifier",
     "EventColumns",
     "EventLog",
     "FineTuneClassifier",
+    "LSTMAutoencoder",
     "LogisticClassifier",
     "MLPClassifier",
     "PriorClassifier",
     "RandomForestOnSourceClassifier",
+    "SGANClassifier",
     "Schema",
     "ScoreRefitClassifier",
+    "SequenceVAE",
     "TableEncoder",
+    "TableGAN",
     "TrAdaBoostClassifier",
     "__version__",
     "load",

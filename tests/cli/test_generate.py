@@ -179,6 +179,13 @@ def test_a_table_that_is_read_is_not_replaced(call, model, folder, refused):
     refused(answer, "is a table that is read: it would be replaced", as_json=False)
 
 
+def test_a_table_that_lacks_columns_of_the_model_is_refused(call, model, folder, tmp_path, refused):
+    pl.read_parquet(folder / "table.parquet").drop("age").write_csv(tmp_path / "less.csv")
+    given = ["--like", tmp_path / "less.csv", "-n", 5, "--out", tmp_path / "m.csv"]
+    answer = call("generate", "m", *given)
+    refused(answer, "the table lacks 1 of 3 columns: 'age'", as_json=False)
+
+
 def test_what_makes_no_rows_is_refused(call, model, folder, monkeypatch, refused, tmp_path):
     monkeypatch.setattr("thinfile.artifact.folder.load", lambda path: object())
     given = ["--like", folder / "table.parquet", "-n", 5, "--out", tmp_path / "m.csv"]

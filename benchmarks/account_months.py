@@ -131,8 +131,8 @@ METHODS: dict[str, Callable[..., tuple[np.ndarray, pl.DataFrame | None]]] = {
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--accounts", type=int, default=800)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--accounts", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     months = account_months(given.accounts)
@@ -174,6 +174,11 @@ def page(
         *(f"| {n} | {a:.3f} | {t:.1f} | {p:.3f} | {s:.1f} |" for n, a, t, p, s in rows),
         "",
         f"By chance: {months['penalty'].mean():.3f}, 1.0 and {PLANTED_SHARE:.3f}.",
+        "",
+        "Penalty months are a plausibility check, not a test: a negative balance shows in the "
+        "lowest balance, so a simple distance from the account's own mean finds them too. Planted "
+        "months look ordinary by themselves and only do not fit their account; they are what the "
+        "windows are for.",
         "",
     ]
     if worst is not None and "row" in worst.columns:

@@ -69,13 +69,6 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
     """The tricks of each row, all others off."""
     plain = PLAIN if task == "digits" else {**PLAIN, "batch_norm": True, "class_labels": True}
     rows: dict[str, dict[str, Any]] = {"plain": plain}
-    for name, trick in TRICKS.items():
-        if plain.get(name):
-            rows[f"without: {trick.title}"] = {**plain, name: trick.off}
-        else:
-            rows[trick.title] = {**plain, name: trick.on}
-    for loss in ("least_squares", "hinge", "wasserstein"):
-        rows[f"loss: {loss}"] = {**plain, "loss": loss}
     calm = {"loss": "hinge", "spectral_norm": True, "weight_average": 0.99}
     rows["hinge, spectral norm, averaged weights"] = {**plain, **calm}
     paper = {"loss": "wasserstein", "gradient_penalty": 10.0, "packing": 10}
@@ -83,6 +76,13 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
         rows["Wasserstein, penalty, packs of 10 (CTGAN's form)"] = {**plain, **paper}
     else:
         rows["soft and noisy labels, separate batches (reference)"] = dict(REFERENCE_TRICKS)
+    for name, trick in TRICKS.items():
+        if plain.get(name):
+            rows[f"without: {trick.title}"] = {**plain, name: trick.off}
+        else:
+            rows[trick.title] = {**plain, name: trick.on}
+    for loss in ("least_squares", "hinge", "wasserstein"):
+        rows[f"loss: {loss}"] = {**plain, "loss": loss}
     return rows
 
 
@@ -236,6 +236,10 @@ def page(found: list[dict[str, Any]], command: str) -> str:
         rows = [each for each in found if each["task"] == task]
         if rows:
             lines += ["", *_table(task, rows)]
+    wanted = {(task, name) for task in RUNS for name in variants(task)}
+    missing = len(wanted - {(each["task"], each["name"]) for each in found})
+    if missing:
+        lines += ["", f"Not finished: {missing} of {len(wanted)} rows; the same command goes on."]
     return "\n".join([*lines, ""])
 
 

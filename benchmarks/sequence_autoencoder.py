@@ -1,4 +1,4 @@
-"""Windows of 30 daily share moves in 4 or 8 numbers, beside PCA; and paths drawn for back tests.
+"""Windows of 30 daily share moves in 4 (or 8) numbers, beside PCA; and paths drawn for back tests.
 
     python benchmarks/sequence_autoencoder.py
 
@@ -175,7 +175,7 @@ def walk() -> dict[str, Any]:
 def work(kept: dict[str, Any], path: Path, given: argparse.Namespace) -> None:
     """Whatever is not kept yet, one piece after the other."""
     jobs: list[tuple[str, Callable[[], Any]]] = []
-    for code in (4, 8):
+    for code in given.codes:
         for kind in ("returns", "paths"):
             for name in ("mean", "PCA", *FORMS):
                 seeds = range(1 if name in ("mean", "PCA") else given.seeds)
@@ -357,6 +357,7 @@ NOTES = [
 def main() -> None:
     """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--codes", type=int, nargs="+", default=[4], help="4, 8 or both")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--vae-epochs", type=int, default=10)

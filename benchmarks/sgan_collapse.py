@@ -230,18 +230,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--long", type=int, default=2, help="seeds of the default at 5,000 steps")
+    parser.add_argument("--last", type=int, default=20, help="seeds on the last 20 %%")
     parser.add_argument("--without", type=int, default=10, help="seeds without the GAN")
     parser.add_argument("--cache", type=Path, default=Path("sgan_collapse.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     n_groups = -(-arguments.seeds // N_TOGETHER)
     plan = [("default", seed, 0) for seed in range(arguments.seeds)]
-    plan += [(LAST, seed, 0) for seed in range(arguments.seeds)]
+    plan += [(LAST, seed, 0) for seed in range(arguments.last)]
     plan += [(TREES, seed, 0) for seed in range(arguments.seeds)]
     plan += [("reference", 1_000 + group, 0) for group in range(n_groups)]
     plan += [(NO_GAN, seed, 0) for seed in range(arguments.without)]
     plan += [("default, 5,000 steps", seed, 5_000) for seed in range(arguments.long)]
-    write(measure(plan, arguments.cache), "python benchmarks/sgan_collapse.py")
+    options = "".join(
+        f" --{name} {value}"
+        for name, value in vars(arguments).items()
+        if name != "cache" and value != parser.get_default(name)
+    )
+    write(measure(plan, arguments.cache), f"python benchmarks/sgan_collapse.py{options}")
 
 
 if __name__ == "__main__":

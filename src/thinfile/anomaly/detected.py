@@ -26,8 +26,9 @@ class DetectorClassifier(Estimator):
 
     Use it to learn what can be found without any label, and as the baseline that a method with
     labels has to beat. Do not expect more of it: frauds are made to look like other
-    transactions, and most unusual transactions are genuine. On the published card data every
-    detector's average precision is far below that of a model with ten labelled frauds.
+    transactions, and most unusual transactions are genuine. In two periods of the published card
+    data the average precision of the isolation forest and of ECOD went from 0.02 to 0.5, where
+    networks with ten labelled frauds had 0.7 to 0.9.
 
     Parameters
     ----------

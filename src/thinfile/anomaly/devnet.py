@@ -38,7 +38,9 @@ class DevNetClassifier(ScoreNetworkClassifier):
     max_unlabelled : int ≥ 0, optional
         Unlabelled rows that are used at most, a random sample; None takes all.
     event_share : float in (0, 1)
-        Share of known events in a batch; they are drawn with replacement. The paper's is 0.5.
+        Share of known events in a batch; they are drawn with replacement. The paper's is 0.5: on
+        the card data, with 10 labelled frauds, one draw in six then failed (average precision
+        0.64 in the mean, beside 0.79 with a share of 0.1).
     genuine_share : float in [0, 1]
         Share of labelled genuine rows among the others of a batch. The paper has none of them.
     max_epochs : int ≥ 1

@@ -173,6 +173,8 @@ class VAENetwork(nn.Module):
         From a wider start the decoder has nothing to say at first, and the units of the code have
         fallen silent before it has.
         """
+        if not self.n_smooth:
+            return
         deviation = numbers[:, : self.n_smooth].std(dim=0, correction=0)
         self.log_deviation.copy_(torch.log(deviation.clamp_min(LEAST_DEVIATION)))
 

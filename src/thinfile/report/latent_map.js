@@ -64,22 +64,30 @@ function zoom(factor, x = view.width / 2, y = view.height / 2) {
   view.scale = Math.min(1e7, Math.max(1e-7, view.scale * factor));
   view.x = mapX - (x - view.width / 2) / view.scale;
   view.y = mapY + (y - view.height / 2) / view.scale;
-  redraw();
+  redraw(true);
 }
 
 function pan(x, y) {
   view.x -= x / view.scale;
   view.y += y / view.scale;
-  redraw();
+  redraw(true);
 }
 
-function redraw() {
+let hurried = false, settling = 0;
+
+// While the map moves, a painter without a graphics card may leave points out; at rest never.
+function redraw(moving = false) {
+  if (moving === true) {
+    hurried = true;
+    clearTimeout(settling);
+    settling = setTimeout(() => { hurried = false; redraw(); }, 150);
+  }
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
     const before = performance.now();
-    painter.draw(view, Number(byId("size").value));
+    painter.draw(view, Number(byId("size").value), hurried);
     drawMarks();
     timing.frames++;
     timing.script += performance.now() - before;

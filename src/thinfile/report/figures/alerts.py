@@ -176,9 +176,13 @@ def _chart(
         .properties(name=HOVER),
     ]
     if limit is not None:
-        rule = alt.Chart(data([{"x": limit}])).mark_rule(color=GREY, strokeDash=[4, 3])
-        places = sorted({row["x"] for row in rows})
-        most = [{"x": n, "y": min(1.0, n / n_events)} for n in places]
-        ceiling = alt.Chart(data(most)).mark_line(color=GREY, strokeWidth=1)
-        layers[:0] = [rule.encode(x="x:Q"), ceiling.encode(x="x:Q", y="y:Q")]
+        layers[:0] = _limits(limit, n_events, sorted({row["x"] for row in rows}))
     return alt.layer(*layers).properties(height=HEIGHT)
+
+
+def _limits(limit: int, n_events: int, places: list[float]) -> list[Any]:
+    """How many alerts there may be, and what so many could find at most."""
+    rule = alt.Chart(data([{"x": limit}])).mark_rule(color=GREY, strokeDash=[4, 3])
+    most = [{"x": n, "y": min(1.0, n / n_events)} for n in places]
+    ceiling = alt.Chart(data(most)).mark_line(color=GREY, strokeWidth=1)
+    return [rule.encode(x="x:Q"), ceiling.encode(x="x:Q", y="y:Q")]

@@ -116,19 +116,19 @@ def _panel(
                 alt.Tooltip("range:N", title="Interval"),
             ],
         ),
-        *(
-            layer
-            for which, weight in (("!datum.chosen", "normal"), ("datum.chosen", "bold"))
-            for layer in haloed(
-                alt.Chart(data(rows)).transform_filter(which).encode(y=y, x="high:Q"),
-                dx=6,
-                fontSize=11,
-                fontWeight=weight,
-            )
-        ),
+        *_values(rows, y),
     ]
     head = alt.TitleParams(title, fontSize=12, fontWeight=600, anchor="start", frame="group")
     return alt.layer(*layers).properties(width=width, height=alt.Step(STEP), title=head)
+
+
+def _values(rows: list[Row], y: alt.Y) -> list[Any]:
+    """The figure beside each line, bold for the choice."""
+    layers = []
+    for which, weight in (("!datum.chosen", "normal"), ("datum.chosen", "bold")):
+        base = alt.Chart(data(rows)).transform_filter(which).encode(y=y, x="high:Q")
+        layers += haloed(base, dx=6, fontSize=11, fontWeight=weight)
+    return layers
 
 
 def _words(boards: Mapping[int, Sequence[Row]], titles: Mapping[str, str]) -> str:

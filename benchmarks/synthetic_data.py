@@ -293,9 +293,11 @@ def saying(parts: dict[str, Any]) -> list[str]:
     cases = sorted({key.split("/")[0] for key in done}, key=list(CASES).index)
     copied = [c for c in cases if _risk(done.get(f"{c}/drawn again")) == "copies"]
     apart, lost = ([c for c in cases if test(done, c)] for test in (_is_worst, _loses_most))
+    open_ = [c for c in cases if _is_most_attacked(done, c)]
     ends = [
         f"The end that must have the worst privacy, rows drawn again: copies found on "
-        f"{len(copied)} of {len(cases)} tables, and the most successful attacks.",
+        f"{len(copied)} of {len(cases)} tables; no attack on other rows gets further on "
+        f"{len(open_)} of {len(cases)}{_missed(cases, open_)}.",
         f"The end that must have the worst likeness, independent columns: its pairs differ most "
         f"from the real ones on {len(lost)} of {len(cases)} tables{_missed(cases, lost)}; it is "
         f"the worst to train on in place of the real ones, by more than the interval, on "
@@ -343,6 +345,13 @@ def _loses_most(done: dict[str, Any], case: str) -> bool:
     own = {k.split("/")[1]: v for k, v in done.items() if k.startswith(f"{case}/")}
     lost = {name: round(found["fidelity"]["pair_difference"], 3) for name, found in own.items()}
     return lost.get("independent columns", -1.0) == max(lost.values())
+
+
+def _is_most_attacked(done: dict[str, Any], case: str) -> bool:
+    """Whether the best attack on rows drawn again gets as far as that on any others."""
+    own = {k.split("/")[1]: v for k, v in done.items() if k.startswith(f"{case}/")}
+    auc = {name: v["privacy"]["attacks"][0]["auc"] for name, v in own.items()}
+    return auc.get("drawn again", 0.0) == max(auc.values())
 
 
 def _missed(cases: list[str], right: list[str]) -> str:

@@ -208,7 +208,7 @@ def speed_text(found: dict[str, Any]) -> str:
         peer = rates["ctgan `TVAE`"]
         for way, rate in rates.items():
             if rate is None:
-                lines.append(f"| {name} | {way} | not installed | |")
+                lines.append(f"| {name} | {way} | not installed, or not run yet | |")
                 continue
             times = f"{rate / peer:.1f}" if peer and way.startswith("thin") else ""
             lines.append(f"| {name} | {way} | {rate:,.0f} | {times} |")

@@ -202,7 +202,7 @@ METHODS: dict[str, Method] = {m.name: m for m in (
     _method("boosted_smote", "Boosted trees with SMOTE", _AUGMENTED, "one_table", "Gradient boosting on labels and frauds made between neighbours", "Chawla et al., JAIR 2002", baseline=True, generator="smote", codes=False),
     _method("isolation_forest", "Isolation forest", _DETECTED, "one_table", "How few random cuts set a row apart, without labels", "Liu, Ting, Zhou, ICDM 2008", source_only=True, baseline=True, detector="isolation_forest"),
     _method("ecod", "ECOD", _DETECTED, "one_table", "How far out a row lies in each column, without labels", "Li et al., ECOD, TKDE 2022", source_only=True, baseline=True, detector="ecod"),
-    _method("mlp_few", "Network, labels alone", "tabular.mlp:MLPClassifier", "one_table", "Plain network on the labels alone", "Goodfellow, Bengio, Courville, Deep learning, MIT Press 2016"),
+    _method("mlp_few", "Network, labels alone", "tabular.mlp:MLPClassifier", "one_table", "Plain network on the labels alone", "Goodfellow, Bengio, Courville, Deep learning, MIT Press 2016", max_epochs=60, batch_size=64, weight_decay=0.03, validation_fraction=0.0, patience=None),
     _method("autoencoder_score", "Autoencoder's error", _DETECTED, "one_table", "How badly a row is reconstructed, without labels", "Sakurada, Yairi, MLSDA 2014", source_only=True, detector="autoencoder"),
     _method("vae_score", "VAE's bound", _DETECTED, "one_table", "How unlikely a row is under a VAE, without labels", "An, Cho, SNU 2015", source_only=True, detector="vae"),
     _method("deep_sad", "Deep SAD", "anomaly.deep_sad:DeepSADClassifier", "one_table", "Normal rows drawn to a centre, known frauds pushed away", "Ruff et al., ICLR 2020"),

@@ -31,7 +31,7 @@ def fit_column(column: Column, values: pl.Series, scaling: str, vocabulary: Stat
     Kinds: number (also ordinal and date), boolean, category; constant, missing and text are left
     out of the arrays. `vocabulary` has ``max_categories`` and ``min_count``.
     """
-    base = {"name": column.name, "role": column.role}
+    base: dict[str, Any] = {"name": column.name, "role": column.role}
     n_missing = values.null_count()
     if n_missing == values.len():
         return base | {"kind": "missing"}
@@ -63,7 +63,8 @@ def scale(state: State, values: FloatArray, low: float, high: float) -> FloatArr
     if "grid" in form:
         return Scaler(form)(known)
     if "deviation" in form:
-        return np.clip((known - form["mean"]) / form["deviation"], -LIMIT, LIMIT)
+        scores: FloatArray = np.clip((known - form["mean"]) / form["deviation"], -LIMIT, LIMIT)
+        return scores
     # Halves, because the width of a column of huge numbers may be beyond the largest float.
     least, width = state["minimum"] / 2, state["maximum"] / 2 - state["minimum"] / 2
     share = np.clip((known / 2 - least) / width, 0.0, 1.0) if width else np.zeros(len(known))
@@ -82,7 +83,8 @@ def unscale(state: State, scaled: FloatArray, low: float, high: float) -> FloatA
         values = state["minimum"] * (1.0 - share) + state["maximum"] * share
     if state["decimals"] is not None:
         values = np.round(values, state["decimals"])
-    return np.clip(values, state["minimum"], state["maximum"])
+    inside: FloatArray = np.clip(values, state["minimum"], state["maximum"])
+    return inside
 
 
 def typed_numbers(state: State, values: FloatArray, missing: npt.NDArray[np.bool_]) -> pl.Series:
@@ -113,7 +115,11 @@ def typed_texts(state: State, codes: npt.NDArray[np.int32], rng: np.random.Gener
 
 def left_out(state: State, n_rows: int) -> pl.Series:
     """A column that is not in the arrays: its constant, or missing."""
-    kinds = {"category": pl.String, "boolean": pl.Boolean, "date": pl.Datetime("us")}
+    kinds: dict[str, Any] = {
+        "category": pl.String,
+        "boolean": pl.Boolean,
+        "date": pl.Datetime("us"),
+    }
     dtype = kinds.get(state["role"], pl.Float64)
     value = state.get("value")
     if state["role"] == "date" and value is not None:

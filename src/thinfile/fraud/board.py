@@ -99,8 +99,9 @@ def _row(
     }
     for name, intervals in found.items():
         row[name] = float(intervals.point[place])
-        row[f"{name}_low"] = float(intervals.low[place])
-        row[f"{name}_high"] = float(intervals.high[place])
+        # Few seeds stretch an interval beyond what the figure can be.
+        row[f"{name}_low"] = max(0.0, float(intervals.low[place]))
+        row[f"{name}_high"] = min(1.0, float(intervals.high[place]))
     runs = found["ap"].per_seed[place]
     runs = runs[np.isfinite(runs)]
     gap = None if reference is None else found["ap"].difference(place, reference)

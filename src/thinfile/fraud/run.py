@@ -35,6 +35,7 @@ from thinfile.fraud.cells import FraudCells, overrides_of
 from thinfile.fraud.models import save_models
 from thinfile.fraud.options import ALL_LABELS, FraudOptions
 from thinfile.fraud.result import KIND, ROWS, label_curve
+from thinfile.fraud.suspects import SUSPECTS, most_suspicious
 from thinfile.fraud.task import FraudTask
 from thinfile.fraud.verdict import write_verdict
 from thinfile.methods import METHODS, get_method
@@ -236,6 +237,7 @@ class _Run:
             for name, rows in (("train", task.train), ("test", task.test))
         ]
         folder.write_table(ROWS, pl.concat(parts).sort("row"))
+        folder.write_table(SUSPECTS, most_suspicious(task, result))
 
     def _save_best(self, result: Result, choices: Mapping[int, Choice]) -> None:
         budget = max(choices)

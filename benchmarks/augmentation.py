@@ -15,7 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import platform
-import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -192,7 +191,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="start no run after this")
     parser.add_argument(
-        "--partial", type=Path, default=Path(tempfile.gettempdir()) / "thinfile_augmentation"
+        "--partial", type=Path, default=Path("runs/augmentation")
     )
     options = parser.parse_args()
     options.partial.mkdir(parents=True, exist_ok=True)

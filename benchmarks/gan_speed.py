@@ -31,11 +31,7 @@ from typing import Any
 import polars as pl
 
 RESULT = Path(__file__).parent / "results" / "gan_speed.md"
-KEPT = (
-    Path(__file__).parent
-    / "results"
-    / f"gan_speed_{os.environ.get('GAN_SPEED_ROWS', '20000')}.json"
-)
+KEPT = Path("runs") / f"gan_speed_{os.environ.get('GAN_SPEED_ROWS', '20000')}.json"
 N_ROWS = int(os.environ.get("GAN_SPEED_ROWS", "20000"))
 BATCH, N_EPOCHS = 500, 6
 STEPS = N_ROWS // BATCH * N_EPOCHS

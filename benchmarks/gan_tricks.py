@@ -8,7 +8,7 @@ day's training would say. Digits: 10,000 training images, two by two pixels made
 judged by a classifier that was trained on other digits. Cards: 10,000 genuine transactions and the
 frauds of the first 80 % of the time, a `TableGAN` that is told the label; boosted trees are trained
 on made rows and tested on the real last 20 %. Found results are kept in
-`benchmarks/results/gan_tricks.jsonl`, so a run that is cut short goes on. Writes
+`runs/gan_tricks.jsonl`, so a run that is cut short goes on. Writes
 `benchmarks/results/gan_tricks.md` after each fit.
 """
 
@@ -43,7 +43,7 @@ from thinfile.generative.tricks import TRICKS
 from thinfile.trees import fit_trees, predict_trees
 
 RESULTS = Path(__file__).parent / "results"
-TABLE, KEPT = RESULTS / "gan_tricks.md", RESULTS / "gan_tricks.jsonl"
+TABLE, KEPT = RESULTS / "gan_tricks.md", Path("runs/gan_tricks.jsonl")
 PLAIN = {"loss": "non_saturating", "input_scaling": True}
 STEPS = {"digits": 250, "cards": 200}
 COLUMNS = {

@@ -106,6 +106,7 @@ def measure(plan: list[tuple[str, int, int]], cache: Path) -> list[dict[str, Any
         if (recipe, seed) in known:
             continue
         one = trees(cards, seed) if recipe == TREES else fit(recipe, cards, seed, n_steps)
+        cache.parent.mkdir(parents=True, exist_ok=True)
         with cache.open("a") as file:
             file.write(json.dumps(one) + "\n")
         done.append(one)
@@ -232,7 +233,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=2, help="seeds of the default at 5,000 steps")
     parser.add_argument("--last", type=int, default=20, help="seeds on the last 20 %%")
     parser.add_argument("--without", type=int, default=10, help="seeds without the GAN")
-    parser.add_argument("--cache", type=Path, default=Path("sgan_collapse.jsonl"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/sgan_collapse.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     n_groups = -(-arguments.seeds // N_TOGETHER)

@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", default=list(RECIPES))
-    parser.add_argument("--cache", type=Path, default=Path("sgan_digits.jsonl"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/sgan_digits.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cache = arguments.cache
@@ -129,6 +129,7 @@ def main() -> None:
         for seed in arguments.seeds:
             if (recipe, seed) not in known:
                 results.append(measure(recipe, seed))
+                cache.parent.mkdir(parents=True, exist_ok=True)
                 with cache.open("a") as file:
                     file.write(json.dumps(results[-1]) + "\n")
                 print(results[-1], flush=True)

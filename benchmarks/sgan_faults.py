@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1_000)
-    parser.add_argument("--cache", type=Path, default=Path("sgan_faults.jsonl"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/sgan_faults.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cache, cards = arguments.cache, Cards()
@@ -141,6 +141,7 @@ def main() -> None:
     for name in UNDONE:
         if name not in {one["name"] for one in done}:
             done.append(measure(name, cards, arguments.steps, arguments.seed))
+            cache.parent.mkdir(parents=True, exist_ok=True)
             with cache.open("a") as file:
                 file.write(json.dumps(done[-1]) + "\n")
             print(name, f"{done[-1]['seconds']:.0f} s", np.mean(done[-1]["ap_end"]), flush=True)

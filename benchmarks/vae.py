@@ -19,7 +19,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -407,7 +406,7 @@ def main() -> None:
     parser.add_argument("--silent-epochs", type=int, default=30)
     parser.add_argument("--only", choices=("speed", "silent", "digits"))
     parser.add_argument(
-        "--partial", type=Path, default=Path(tempfile.gettempdir()) / "thinfile_vae.json"
+        "--partial", type=Path, default=Path("runs/vae.json")
     )
     parser.add_argument("--way", choices=list(FITS), help=argparse.SUPPRESS)
     parser.add_argument("--table", choices=list(TABLES), help=argparse.SUPPRESS)

@@ -190,9 +190,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="start no run after this")
-    parser.add_argument(
-        "--partial", type=Path, default=Path("runs/augmentation")
-    )
+    parser.add_argument("--partial", type=Path, default=Path("runs/augmentation"))
     options = parser.parse_args()
     options.partial.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)

@@ -405,9 +405,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=50, help="of the digits")
     parser.add_argument("--silent-epochs", type=int, default=30)
     parser.add_argument("--only", choices=("speed", "silent", "digits"))
-    parser.add_argument(
-        "--partial", type=Path, default=Path("runs/vae.json")
-    )
+    parser.add_argument("--partial", type=Path, default=Path("runs/vae.json"))
     parser.add_argument("--way", choices=list(FITS), help=argparse.SUPPRESS)
     parser.add_argument("--table", choices=list(TABLES), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from thinfile.cli.main import COMMANDS, group
-from thinfile.methods import METHODS, Method
+from thinfile.methods import METHODS, MODELS, Method, Model
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "thinfile"
@@ -57,16 +57,24 @@ def methods_page() -> str:
         "Made by `scripts/make_docs.py` from `thinfile.methods`. "
         "`thinfile methods NAME` prints all about one method, its arguments included.",
         "Source: the old portfolio, whose outcomes are known. Target: the new one, which is to be "
-        "scored. Methods that need an event log are run by `thinfile intent`. "
+        "scored. The group says what compares the methods: transfer and fraud "
+        "`thinfile compare --group`, intent `thinfile intent`. "
         "How thinfile chooses among the methods stands in "
         "[the decision on it](decisions/choice-without-test-rows.md).",
     ]
     for family, title in FAMILIES.items():
         found = [method for method in METHODS.values() if method.family == family]
         parts += [f"## {title}", _table(found)]
-    classes = {method.estimator_class(): method for method in METHODS.values()}
-    parts.append("## When to use which, and when not")
-    parts += [_about(method) for method in classes.values()]
+    parts += [
+        "## Models that are no classifiers",
+        "Detectors score how unusual a row is, encoders give codes (`thinfile map`), generators "
+        "make rows (`thinfile generate`). `thinfile fit` fits those that take a table.",
+        _models_table(),
+        "## When to use which, and when not",
+    ]
+    each = [*METHODS.values(), *MODELS.values()]
+    classes = {known.estimator_class(): known for known in each}
+    parts += [_about(known) for known in classes.values()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,17 +126,28 @@ def _first_line(path: Path) -> str:
 
 
 def _table(methods: Iterable[Method]) -> str:
-    lines = ["| name | what it does | needs | paper |", "|---|---|---|---|"]
+    lines = ["| name | group | what it does | needs | paper |", "|---|---|---|---|---|"]
     for method in methods:
         needs = "; ".join(NEEDS[need] for need in NEEDS if need in method.needs)
-        lines.append(f"| `{method.name}` | {method.summary} | {needs} | {method.paper} |")
+        lines.append(
+            f"| `{method.name}` | {method.group} | {method.summary} | {needs} | {method.paper} |"
+        )
     return "\n".join(lines)
 
 
-def _about(method: Method) -> str:
+def _models_table() -> str:
+    lines = ["| name | what it does | is a | paper |", "|---|---|---|---|"]
+    for model in MODELS.values():
+        roles = ", ".join(sorted(model.roles))
+        lines.append(f"| `{model.name}` | {model.summary} | {roles} | {model.paper} |")
+    return "\n".join(lines)
+
+
+def _about(method: Method | Model) -> str:
     """What a class is and when it should not be used: its docstring up to the parameters."""
     cls = method.estimator_class()
-    names = [f"`{m.name}`" for m in METHODS.values() if m.path == method.path]
+    each = [*METHODS.values(), *MODELS.values()]
+    names = [f"`{known.name}`" for known in each if known.path == method.path]
     text = (inspect.getdoc(cls) or "").split("\nParameters\n")[0].strip()
     plain = re.sub(r":\w+:`[~.]?([^`]+)`", r"`\1`", text).replace("``", "`")
     return f"### {cls.__name__}\n\nIn the registry: {', '.join(names)}.\n\n{plain}"

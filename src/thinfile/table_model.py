@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags
+from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -83,6 +83,8 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
         """All that was fitted, in parts that need no pickle."""
         check_is_fitted(self, "encoder_")
         state = self._state()
+        # Whoever changes a state must not change the model.
+        state.arrays = {name: np.array(value) for name, value in state.arrays.items()}
         state.values |= {
             "schema": self.schema_.to_dict(),
             "encoder": self.encoder_.to_state(),
@@ -152,15 +154,22 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
     def _fit_encoder(self, rows: pl.DataFrame | FloatArray) -> tuple[Encoded, pl.DataFrame]:
         """What a model takes, and the typed columns (none for images)."""
         if isinstance(rows, pl.DataFrame):
-            parsed = self.schema_.parse(rows).frame
-            self.encoder_ = self._make_encoder().fit(parsed)
-            return self.encoder_.transform(parsed), parsed
+            self._check_features(rows)
+            read = self.schema_.parse(rows)
+            self.notes_ += [f"{fault}: taken as missing" for fault in read.faults]
+            self.encoder_ = self._make_encoder().fit(read.frame)
+            return self.encoder_.transform(read.frame), read.frame
         low, high = self._image_range
         self.encoder_ = ImageEncoder(low=low, high=high).fit(rows)
         names = pixel_names(self.encoder_.shape_)
         self.schema_, self.n_features_in_ = Schema.numeric(names), len(names)
         self._from_array = True
         return self.encoder_.encode(rows), pl.DataFrame()
+
+    def _check_features(self, rows: pl.DataFrame) -> None:
+        if not self.schema_.features:
+            reasons = "; ".join(self.schema_.notes) or f"none of {rows.width} is a feature"
+            raise DataError(f"no column that a model can use: {reasons}")
 
     def _encode(self, X: Any) -> Encoded:
         if isinstance(self.encoder_, ImageEncoder):
@@ -187,6 +196,8 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
             self._from_array = isinstance(X, np.ndarray)
             self.n_features_in_ = frame.width
             self.schema_ = self._choose_schema(frame)
+            if self.schema is None:  # a schema that was given has been looked at
+                self.notes_ += _left_out(self.schema_)
         if not frame.height:
             raise DataError(f"Found array with 0 sample(s) (shape={frame.shape}): X has no rows")
         return frame
@@ -234,8 +245,21 @@ class TableModel(TableReader):
         self._fit(TableData(encoded, parsed, labels))
         return self
 
+    def __sklearn_tags__(self) -> Tags:
+        """Labels, where there are any, are of two kinds."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags
+
     def _fit(self, data: TableData) -> None:
         raise NotImplementedError
+
+
+def _left_out(schema: Schema) -> list[str]:
+    """Why columns are seen by no model: constant, free text, nothing but gaps."""
+    names = [column.name for column in schema.columns if column.role == "ignored"]
+    notes = [(name, note) for name in names for note in schema.notes_of(name)]
+    return [f"column {name!r}: {note}" for name, note in notes if note.endswith("ignored")]
 
 
 def read_labels(

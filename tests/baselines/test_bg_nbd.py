@@ -137,7 +137,7 @@ def test_it_reads_the_columns_of_aggregates():
     features = Aggregates(buys).fit(log, train)
     model = BGNBDClassifier(horizon_weeks=13).fit(features.transform(log, train), train.label)
     chance = model.predict_proba(features.transform(log, test))[:, 1]
-    assert model.notes_ == []
+    assert all(note.endswith("ignored") for note in model.notes_)  # columns that are constant
     assert roc_auc(test.label, chance) > 0.75
     assert chance.mean() == pytest.approx(test.label.mean(), rel=0.3)
 

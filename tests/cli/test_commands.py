@@ -15,7 +15,7 @@ from thinfile.artifact.folder import load
 from thinfile.baselines.boosted import BoostedTreesClassifier
 from thinfile.compare.options import Options
 from thinfile.compare.task import Task
-from thinfile.methods import METHODS
+from thinfile.methods import METHODS, MODELS
 
 Call = Callable[..., Any]
 
@@ -214,9 +214,10 @@ def test_a_schema_of_another_kind_of_file_is_refused(
 def test_methods_are_listed(call: Call) -> None:
     answer = call("methods")
     records = json.loads(call("methods", "--json").out)
-    assert [record["name"] for record in records] == list(METHODS)
+    assert [record["name"] for record in records] == [*METHODS, *MODELS]
     for record in records:
         assert record["name"] in answer.out
+        assert record["group"] in ("transfer", "intent", "fraud", "model")
         assert record["paper"]
         assert record["needs"]
 
@@ -226,6 +227,8 @@ def test_one_method_is_told_in_full(call: Call) -> None:
     assert "MK-MMD" in answer.out
     assert "mmd_weight" in answer.out  # the class's own description
     assert json.loads(call("methods", "dan", "--json").out)["name"] == "dan"
+    assert json.loads(call("methods", "vae", "--json").out)["roles"][-1] == "generator"
+    assert "free_bits" in call("methods", "vae").out
     wrong = call("methods", "magic")
     assert wrong.code == 2
     assert "method='magic' must be one of boosted_source," in wrong.err

@@ -62,8 +62,10 @@ def test_a_second_call_takes_what_is_finished(
 def test_what_was_asked_for_beyond_the_frauds_there_are_is_said(
     task: FraudTask, options: FraudOptions, tmp_path: Path
 ) -> None:
-    given = replace(options, labels=(500,), methods=("logistic",), n_seeds=1)
+    given = replace(options, labels=(500,), methods=("logistic",), n_seeds=1, genuine=100_000)
     found = compare_fraud(task, tmp_path / "run", given)
+    (budget,) = found.settings["budgets"]
+    assert found.settings["n_genuine"] == {str(budget): len(task.of_class(0))}
     assert any("labels=500 were asked for" in note for note in found.settings["notes"])
 
 

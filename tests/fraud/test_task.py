@@ -38,6 +38,13 @@ def test_copies_of_test_rows_are_not_trained_on(payments: pl.DataFrame) -> None:
     assert any("exact copies" in note for note in task.notes)
 
 
+def test_rows_of_few_kinds_are_no_copies(payments: pl.DataFrame) -> None:
+    few = payments.select("channel", "fraud", large=pl.col("amount") > 40)
+    task = build_fraud_task(few, label="fraud", options=FraudOptions())
+    assert len(task.train) + len(task.test) == few.height
+    assert any("the columns have few values" in note for note in task.notes)
+
+
 def test_test_rows_can_be_thinned_but_never_of_frauds(payments: pl.DataFrame) -> None:
     task = build_fraud_task(payments, label="fraud", options=FraudOptions(max_test=100))
     assert len(task.test) == 100

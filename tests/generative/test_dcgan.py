@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from thinfile.errors import DataError, ParameterError
+from thinfile.errors import DataError, ParameterError, TrainingError
 from thinfile.generative.dcgan import DCGAN
 from thinfile.generative.image_game import ImageSpace
 from thinfile.generative.tricks import trick_values
@@ -150,3 +150,10 @@ def test_image_space_keeps_the_distances_of_what_varies():
     slow = np.linalg.norm(pixels[:10, None] - pixels[:10], axis=2)
     fast = np.linalg.norm(where[:10, None] - where[:10], axis=2)
     np.testing.assert_allclose(fast, slow, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "least_squares"])
+def test_weights_that_blow_up_are_an_error_and_no_black_images(loss):
+    wild = {**TINY, "learning_rate": 1e10, "n_checks": 6, "tricks": {"loss": loss}}
+    with pytest.raises(TrainingError, match=r"(is inf at|not finite after) step 1 .*largest grad"):
+        DCGAN(**wild).fit(IMAGES)

@@ -176,8 +176,9 @@ def test_the_other_side_is_left_alone() -> None:
     layout = SganLayout("auto", (8,), 4, "auto", 0.0, 2, 2, 3, (), None, False)
     networks = layout.networks(layout.discriminator())
     own = SganSettings(
-        2, False, True, False, 1.0, 0.5, 1.0, 0, 1.0, 0.0, 0.9, 0, 0.1, None, 1e-3, 1e-3, True, True
-    )  # fmt: skip
+        *(2, False, True, False, 1.0, 0.5, 1.0, 0, 1.0, 0.0, 0.9, 0, 0.0, 0.1, None),
+        *(1e-3, 1e-3, True, True),
+    )
     training = SganTraining(networks, own)
     rows = SganRows(torch.randn(10, 3), torch.arange(10) % 2, torch.randn(30, 3))
     table = ClassTable((np.arange(10) % 2).astype(np.int8), 2, None, 2)
@@ -197,3 +198,25 @@ def test_learning_rates_fall_to_zero_over_all_turns() -> None:
     assert schedule is not None
     assert [schedule(turn) for turn in (0, 5, 10, 99)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
     assert _schedule(2.0, 10, False) is None
+
+
+def test_batches_may_hold_more_rows_without_labels() -> None:
+    rows = SganRows(torch.randn(10, 3), torch.arange(10) % 2, torch.randn(30, 3))
+    table = ClassTable(np.tile(np.array([0, 1], dtype=np.int8), 5), 2, None, 2)
+    batch = next(iter(SganBatches(rows, table, 1, 4, 12)))
+    assert batch.labelled()[0].shape == (2, 4, 3)
+    assert batch.unlabelled().shape == (2, 12, 3)
+
+
+def test_turned_images_keep_their_middle_and_their_ground() -> None:
+    from thinfile.generative.sgan_losses import turned
+
+    images = torch.full((1, 4, 81), -1.0)
+    images[..., 40] = 1.0  # the middle of 9 x 9
+    moved = turned(images, (1, 9, 9), 90.0, fill=-1.0).view(4, 9, 9)
+    assert (moved.flatten(1).argmax(1) == 40).all()
+    torch.testing.assert_close(moved[:, 0, 0], torch.full((4,), -1.0))
+    bar = torch.full((1, 1, 81), -1.0)
+    bar.view(9, 9)[4] = 1.0
+    assert not torch.equal(turned(bar, (1, 9, 9), 45.0, fill=-1.0), bar)
+    assert turned(bar, (1, 9, 9), 0.0, fill=-1.0) is bar

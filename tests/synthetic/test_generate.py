@@ -8,6 +8,8 @@ import pytest
 
 from thinfile.data.row_hash import known, row_hashes
 from thinfile.errors import DataError, ParameterError
+from thinfile.generative.dcgan import DCGAN
+from thinfile.sequence.sequence_vae import SequenceVAE
 from thinfile.synthetic.condition import read_condition
 from thinfile.synthetic.generate import check_generator, make_rows, part_rows
 
@@ -149,6 +151,10 @@ def test_only_generators_of_tables_are_taken(model):
     assert check_generator(model) is model
     with pytest.raises(ParameterError, match="dict makes no rows: a generator is needed"):
         check_generator({})
-    model.image_shape = (28, 28)
-    with pytest.raises(ParameterError, match="makes images, not rows"):
-        check_generator(model)
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4))
+    gan = DCGAN(widths=(2, 2), discriminator_widths=(2, 2), max_steps=1, n_checks=1, batch_size=4)
+    with pytest.raises(ParameterError, match="this DCGAN makes images, not rows"):
+        check_generator(gan.fit(images))
+    paths = SequenceVAE(latent=1, hidden=2, max_epochs=1).fit(images / 256.0)
+    with pytest.raises(ParameterError, match="SequenceVAE makes windows, not rows"):
+        check_generator(paths)

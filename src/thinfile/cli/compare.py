@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,20 +134,15 @@ def command(
     of_fraud = {"time": time, "genuine": genuine, "alerts": alerts, "top": top}
     fraud_given = {name: value for name, value in of_fraud.items() if value is not None}
     printed = {"quiet": quiet, "as_json": as_json, "report": not no_report}
+    _check_group(group, domain or target, fraud_given, given["labels"])
     if group == "fraud":
         from thinfile.cli.fraud import run_fraud
 
-        if domain or target:
-            raise click.UsageError("--domain and --target do not go with --group fraud")
         run_fraud(tables, label, event, schema, out, {**given, **fraud_given}, **printed)
         return
-    if fraud_given:
-        raise click.UsageError(f"--{' and --'.join(fraud_given)} need --group fraud")
     from thinfile.compare.options import Options
 
     task = read_task(tables, label, domain, target, schema, event=event)
-    if "all" in given["labels"]:
-        raise click.UsageError("--labels all needs --group fraud")
     options = Options(**given)
     page = run_and_print(task, out, options, **printed)
     if as_json:
@@ -156,6 +151,20 @@ def command(
         click.echo(f"\nReport: {page}")
     score = ["thinfile", "score", str(out / "best"), tables[-1], "--out", "scores.parquet"]
     print_next([shlex.join(score), shlex.join(_curve(tables, out, options.labels))])
+
+
+def _check_group(
+    group: str, population: str | None, of_fraud: Mapping[str, Any], labels: Sequence[int | str]
+) -> None:
+    """Refuse options of the other group."""
+    if group == "fraud":
+        if population:
+            raise click.UsageError("--domain and --target do not go with --group fraud")
+        return
+    if of_fraud:
+        raise click.UsageError(f"--{' and --'.join(of_fraud)} need --group fraud")
+    if "all" in labels:
+        raise click.UsageError("--labels all needs --group fraud")
 
 
 def _curve(tables: tuple[str, ...], out: Path, labels: Sequence[int]) -> list[str]:

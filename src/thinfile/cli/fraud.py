@@ -50,16 +50,18 @@ def run_fraud(
     )
     progress = choose_progress(shown=not (quiet or as_json))
     result = compare_fraud(task, out, options, progress=progress)
-    page = None
-    if report:
-        from thinfile.report.fraud import write_fraud_report
-
-        page = write_fraud_report(result, out, out / "report.html")
+    page = _write_page(result, out) if report else None
     _print(result, out, page, as_json=as_json)
     if result.verdict["flagged"]:
         click.echo(f"thinfile: {result.verdict['warnings'][0]}", err=True)
     if not as_json:
-        _print_next(tables[0], label, event, out)
+        _print_next(tables[0], label, result.settings["event"], out)
+
+
+def _write_page(result: Result, out: Path) -> Path:
+    from thinfile.report.fraud import write_fraud_report
+
+    return write_fraud_report(result, out, out / "report.html")
 
 
 def _print(result: Result, out: Path, page: Path | None, *, as_json: bool) -> None:
@@ -125,12 +127,14 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [*figures, difference, f"{row['cpu_seconds']:.1f}"]
 
 
-def _print_next(table: str, label: str, event: str | None, out: Path) -> None:
-    value = event or "1"
-    is_number = value.replace(".", "", 1).isdigit()
-    where = f"{label} == {value}" if is_number else f"{label} == '{value}'"
-    score = ["score", str(out / "best"), table, "--out", "scores.parquet"]
-    look = ["map", str(out / "autoencoder"), table, "--color", label]
-    more = ["generate", str(out / "vae"), "--like", table, "--where", where]
-    more += ["-n", "1000", "--out", "more.parquet"]
-    print_next([shlex.join(["thinfile", *words]) for words in (score, look, more)])
+def _print_next(table: str, label: str, event: str, out: Path) -> None:
+    is_number = event.replace(".", "", 1).isdigit() or event in ("true", "false")
+    where = f"{label} == {event}" if is_number else f"{label} == '{event}'"
+    path, more = shlex.quote(table), shlex.quote(str(out / "vae"))
+    print_next(
+        [
+            f"thinfile score {shlex.quote(str(out / 'best'))} {path} --out scores.parquet",
+            f"thinfile map {shlex.quote(str(out / 'autoencoder'))} {path} --color {label}",
+            f'thinfile generate {more} --like {path} --where "{where}" -n 1000 --out more.parquet',
+        ]
+    )

@@ -16,7 +16,7 @@ from thinfile.compare.cell import Cell, in_one_line
 from thinfile.compare.plan import fold_of
 from thinfile.compare.workers import Key
 from thinfile.estimator import Estimator
-from thinfile.fraud.options import FraudOptions
+from thinfile.fraud.options import MIN_FRAUDS, FraudOptions
 from thinfile.fraud.task import FraudTask, Rows
 from thinfile.methods import Method, get_method
 from thinfile.metrics.calibration import Calibration, fit_calibration, match_base_rate
@@ -25,7 +25,7 @@ from thinfile.table_model import UNLABELLED
 FloatArray = npt.NDArray[np.float64]
 
 N_FOLDS = 3
-"""Parts that the labelled rows are cut into to score them out of fold."""
+"""Parts that labelled rows are cut into to score them out of fold; fewer with few frauds."""
 MIN_CALIBRATION_EVENTS = 5
 LEVEL_ROWS = 10_000
 """Training rows that the level of the probabilities is set by."""
@@ -121,11 +121,12 @@ class FraudCells:
         if not method.uses_target_labels:
             return self.score(model, labelled)
         y = self.task.y[labelled]
-        if seed >= self.options.n_evidence_seeds or (y == 1).sum() < 2 * N_FOLDS:
+        n_folds = min(N_FOLDS, int((y == 1).sum()) // MIN_FRAUDS)
+        if seed >= self.options.n_evidence_seeds or n_folds < 2:
             return np.empty(0)
-        folds = fold_of(y, N_FOLDS, seed)
+        folds = fold_of(y, n_folds, seed)
         scores = np.empty(len(labelled))
-        for fold in range(N_FOLDS):
+        for fold in range(n_folds):
             part = self.fit(method, labelled[folds != fold], seed)
             scores[folds == fold] = self.score(part, labelled[folds == fold])
         return scores

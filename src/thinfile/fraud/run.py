@@ -64,8 +64,8 @@ def compare_fraud(
     task
         What :func:`thinfile.fraud.task.build_fraud_task` made, with the same options.
     out
-        Folder for cells, tables, the best model, and an autoencoder, a VAE and a table GAN of the
-        training rows.
+        Folder for cells, tables, the best model, and an autoencoder and a VAE of the training
+        rows.
     options
         Budgets, seeds, methods.
     progress
@@ -102,6 +102,7 @@ class _Run:
         wanted = [n_frauds if n == ALL_LABELS else int(n) for n in options.labels]
         self.budgets = sorted({min(n, n_frauds) for n in wanted})
         self.short = [n for n in wanted if n > n_frauds]
+        self.top = min(options.top, len(task.test))
         self.cells = FraudCells(task, options)
 
     def through(self) -> Result:
@@ -144,7 +145,7 @@ class _Run:
             y,
             scores,
             alerts=options.alerts,
-            top=options.top,
+            top=self.top,
             random_state=options.random_state,
         )
         board = _with_choices(board, table, choices)
@@ -155,7 +156,7 @@ class _Run:
             choices,
             leak_headline(probes),
             alerts=options.alerts,
-            top=options.top,
+            top=self.top,
             failed=failed,
         )
         return Result(
@@ -192,6 +193,7 @@ class _Run:
             "kind": KIND,
             "title": task.title,
             "label": task.label,
+            "event": task.event,
             "time": task.time,
             "n_train": len(task.train),
             "n_train_frauds": len(task.of_class(1)),
@@ -200,9 +202,11 @@ class _Run:
             "rate": task.rate,
             "n_features": len(task.schema.features),
             "budgets": self.budgets,
-            "n_genuine": {str(b): options.n_genuine(b) for b in self.budgets},
+            "n_genuine": {
+                str(b): min(options.n_genuine(b), len(task.of_class(0))) for b in self.budgets
+            },
             "alerts": options.alerts,
-            "top": options.top,
+            "top": self.top,
             "seeds": self.seeds,
             "methods": self.names,
             "mode": "hold-out",

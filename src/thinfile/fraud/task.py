@@ -19,6 +19,8 @@ Rows = npt.NDArray[np.intp]
 
 MIN_TEST_FRAUDS = 5
 """Frauds in the test part below which nothing is measured."""
+FEW_KINDS = 0.5
+"""Share of copies among training rows above which columns merely have few values."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class FraudTask:
     train, test : ndarray of int
         Positions; all rows of `test` have a label.
     label : str
+    event : str
+        The label's value that is a fraud, as it stands in the table.
     time : str or None
         Column that the rows were split by.
     title : str
@@ -47,6 +51,7 @@ class FraudTask:
     train: Rows
     test: Rows
     label: str
+    event: str
     time: str | None
     title: str
     notes: tuple[str, ...]
@@ -98,6 +103,7 @@ def build_fraud_task(
     notes: list[str] = []
     _check_columns(table, [label, *([options.time] if options.time else [])])
     y = read_labels(table[label], table[label].head(0), label, notes, event=event)
+    value = _value_of_event(table[label], y)
     features = table.drop([label, *([options.time] if options.time else [])])
     if schema is None:
         schema = Schema.infer(features)
@@ -110,8 +116,27 @@ def build_fraud_task(
     _check_frauds(y, train, test, label)
     kept = [c.name for c in schema.columns if c.role == "id" or c.name in schema.features]
     return FraudTask(
-        features.select(kept), y, schema, train, test, label, options.time, title, tuple(notes)
+        features.select(kept),
+        y,
+        schema,
+        train,
+        test,
+        label,
+        value,
+        options.time,
+        title,
+        tuple(notes),
     )
+
+
+def _value_of_event(raw: pl.Series, y: npt.NDArray[np.int8]) -> str:
+    """How the event is written in the label column."""
+    value = raw.filter(pl.Series(y == 1)).head(1).to_list()
+    if not value:
+        return "1"
+    if isinstance(value[0], bool):
+        return str(value[0]).lower()
+    return f"{value[0]:g}" if isinstance(value[0], float) else str(value[0])
 
 
 def _check_columns(table: pl.DataFrame, names: Sequence[str]) -> None:
@@ -160,6 +185,12 @@ def _without_copies(
     """Training rows that the test does not hold too: what is known by heart is not measured."""
     hashes = features.select(names).hash_rows(seed=0).to_numpy()
     copied = np.isin(hashes[train], hashes[test])
+    if copied.sum() > FEW_KINDS * len(train):
+        notes.append(
+            f"{int(copied.sum()):,} training rows equal a test row in every column: the columns "
+            "have few values, so they are kept"
+        )
+        return train
     if copied.any():
         notes.append(
             f"{int(copied.sum()):,} training rows left out: the test part holds exact copies"

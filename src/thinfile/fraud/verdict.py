@@ -10,7 +10,7 @@ import polars as pl
 from thinfile.compare.held_out_choice import SURE, Choice
 from thinfile.methods import METHODS
 
-FEW_EVENTS = 100
+FEW_EVENTS, FEW_ALERTS = 100, 10
 FEW_CHOSEN_BY = 20
 """Frauds among the labelled rows below which a choice is a guess."""
 WIDE_SPREAD = 0.1
@@ -47,7 +47,7 @@ def write_verdict(
     rows = {b: board.filter(pl.col("budget") == b).to_dicts() for b in sorted(choices)}
     mine = {b: _of(rows[b], choices[b].name) for b in rows}
     sentences = [
-        *_on_choice(choices[budget]),
+        *_on_choice(choices[budget], budget),
         *_on_alerts(mine[budget], alerts, top),
         *(sentence for b in rows for sentence in _on_budget(b, rows[b], mine[b], choices[b])),
         *_on_seeds(mine[budget]),
@@ -57,7 +57,12 @@ def write_verdict(
         "budget": budget,
         "headline": leak or _headline(rows, mine, choices),
         "sentences": sentences,
-        "warnings": [*([leak] if leak else []), *_few_events(mine[budget]), *failed],
+        "warnings": [
+            *([leak] if leak else []),
+            *_few_events(mine[budget]),
+            *_few_alerts(mine[budget], alerts),
+            *failed,
+        ],
         "flagged": leak is not None,
     }
 
@@ -78,6 +83,8 @@ def _headline(
     text = f"Build on: {'; '.join(words)}."
     if deep:
         return text
+    if all(row["family"] == "baseline" for each in rows.values() for row in each):
+        return f"{text} Only baselines have a result: whether a deep method pays is not known."
     better = [b for b in rows if _better(rows[b])]
     if better:
         row = _better(rows[better[0]])[0]
@@ -93,33 +100,69 @@ def _better(rows: Sequence[Row]) -> list[Row]:
     return [row for row in others if (row["difference_low"] or 0) > 0]
 
 
-def _on_choice(choice: Choice) -> list[str]:
-    title = METHODS[choice.name].title
+def _on_choice(choice: Choice, budget: int) -> list[str]:
+    title, found = METHODS[choice.name].title, choice.validation
+    if len(found) == 1:
+        return [f"{title} is the only method with a result: there was nothing to choose between."]
+    if not found[choice.name]:
+        return [
+            f"{budget:,} labelled frauds are too few to hold some back, so nothing was there to "
+            f"choose by: {title} is no more than the default."
+        ]
     words = [
         f"{title} was chosen on labelled training rows that its fits had not seen (AP "
-        f"{choice.validation[choice.name]:.3f} there), without a look at the test rows."
+        f"{found[choice.name]:.3f} there), without a look at the test rows."
     ]
-    if choice.sureness is not None and choice.baseline and choice.rival:
-        found = choice.validation
+    words += _on_rival(choice)
+    blind = [METHODS[name].title for name, value in found.items() if not value]
+    if blind:
         words.append(
-            f"There {METHODS[choice.rival].title} ({found[choice.rival]:.3f}) was ahead of the "
-            f"best baseline, {METHODS[choice.baseline].title} ({found[choice.baseline]:.3f}), in "
-            f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before it."
+            f"{budget:,} labelled frauds are too few to hold some back, so {', '.join(blind)} "
+            "took no part in the choice."
         )
-    if choice.n_events < FEW_CHOSEN_BY:
+    n_events = choice.n_events or budget
+    if n_events < FEW_CHOSEN_BY:
         words.append(
-            f"Only {choice.n_events} labelled frauds stood behind the choice: it is little more "
-            "than a guess."
+            f"Only {n_events} labelled frauds stood behind the choice: it is little more than a "
+            "guess."
         )
     return words
 
 
-def _on_alerts(mine: Row, alerts: float, top: int) -> list[str]:
+def _on_rival(choice: Choice) -> list[str]:
+    """How near another method came; nothing where one of the two was not measured."""
+    found = choice.validation
+    if choice.sureness is None or not choice.baseline or not choice.rival:
+        return []
+    if not found[choice.rival] or not found[choice.baseline]:
+        return []
     return [
-        f"If one in {1 / alerts:,.0f} of the later rows is looked into, it finds "
-        f"{mine['recall']:.0%} of the frauds ({_percents(mine, 'recall')}); of the first {top:,} "
-        f"alerts {mine['precision']:.0%} are frauds ({_percents(mine, 'precision')}), where "
-        f"{mine['n_events'] / mine['n']:.2%} of all rows are."
+        f"There {METHODS[choice.rival].title} ({found[choice.rival]:.3f}) was ahead of the best "
+        f"baseline, {METHODS[choice.baseline].title} ({found[choice.baseline]:.3f}), in "
+        f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before it."
+    ]
+
+
+def _on_alerts(mine: Row, alerts: float, top: int) -> list[str]:
+    n_alerts = max(1, round(alerts * mine["n"]))
+    most = min(1.0, n_alerts / mine["n_events"])
+    ceiling = f", of at most {most:.0%} that so many alerts can find" if most < 1 else ""
+    return [
+        f"If one in {1 / alerts:,.0f} rows is looked into ({n_alerts:,} of the tested ones), it "
+        f"finds {mine['recall']:.0%} of the frauds ({_percents(mine, 'recall')}){ceiling}; of the "
+        f"first {top:,} alerts {mine['precision']:.0%} are frauds "
+        f"({_percents(mine, 'precision')}), where {mine['n_events'] / mine['n']:.2%} of all rows "
+        "are."
+    ]
+
+
+def _few_alerts(mine: Row, alerts: float) -> list[str]:
+    n_alerts = max(1, round(alerts * mine["n"]))
+    if n_alerts >= FEW_ALERTS:
+        return []
+    return [
+        f"Recall is measured on {n_alerts} alerts only: that is chance; name a larger share with "
+        "--alerts."
     ]
 
 
@@ -127,7 +170,10 @@ def _on_budget(budget: int, rows: Sequence[Row], mine: Row, choice: Choice) -> l
     best = next((row for row in rows if row["is_reference"]), None)
     start = f"With {budget:,} labelled frauds"
     if best is None:
-        return [f"{start} the choice is {mine['title']}, AP {_ends(mine, 'ap')}."]
+        return [
+            f"{start} the choice is {mine['title']}, AP {_ends(mine, 'ap')}. No baseline has a "
+            "result: whether it pays is not known."
+        ]
     others = [row for row in rows if row["family"] != "baseline" and row["difference"] is not None]
     better = [row["title"] for row in others if row["difference_low"] > 0]
     equal = [row["title"] for row in others if row["difference_low"] <= 0 <= row["difference_high"]]

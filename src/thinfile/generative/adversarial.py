@@ -116,6 +116,10 @@ class Run:
                 if self._average is not None:
                     settle_norms(self.game)
                 measured = {name: float(v) for name, v in self.game.measure().items()}
+            if not math.isfinite(measured.get(MONITORED, 0.0)):
+                raise TrainingError(
+                    f"what is made is not finite after step {step} ({self.duel.circumstances(1)})"
+                )
             finite = {k: v if math.isfinite(v) else None for k, v in measured.items()}
             record |= finite
             self.history.records.append(record)

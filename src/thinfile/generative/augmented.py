@@ -230,6 +230,7 @@ class AugmentedClassifier(Estimator):
         part = TableData(table.encoded.take(rows), table.parsed[rows], y)
         vae.fit_encoded(part, self.schema_, self.encoder_)
         self.history_ += vae.history_
+        self.notes_ += [f"VAE: {each}" for each in vae.notes_ if each not in self.notes_]
         return vae
 
     def _more_frauds(self, table: TableData, chosen: Rows, seed: int) -> pl.DataFrame:

@@ -183,7 +183,7 @@ class Duel:
             if not math.isfinite(value := float(term.detach())):
                 raise TrainingError(
                     f"{name} is {value} at step {self.n_steps_done + 1} "
-                    f"({self._circumstances(side)})"
+                    f"({self.circumstances(side)})"
                 )
             self._note(**{name: value})
         optimizer = self._optimizers[side]
@@ -232,7 +232,8 @@ class Duel:
             entry[0] += value
             entry[1] += 1
 
-    def _circumstances(self, side: int) -> str:
+    def circumstances(self, side: int) -> str:
+        """Learning rate of a side, and the largest gradient of both, for a message."""
         text = f"learning rate {self._optimizers[side].param_groups[0]['lr']:g}"
         both = (("discriminator", self.game.discriminator), ("generator", self.game.generator))
         sizes = [

@@ -139,6 +139,8 @@ class ImageGame:
 
         def measure() -> dict[str, float]:
             made = space(self.images(len(real)))
+            if not np.isfinite(made).all():
+                return {"quality": np.nan}
             duplicates = repeated(made, tolerance=max(near, 1e-6))
             return realness(real, made, seed=seed) | {"duplicates": duplicates}
 

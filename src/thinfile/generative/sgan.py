@@ -32,6 +32,7 @@ from thinfile.generative.sgan_plan import (
     mean_ap,
     note_on_batches,
     prior_shift,
+    split_batch,
 )
 from thinfile.generative.sgan_reference import REFERENCE, class_weights
 from thinfile.generative.sgan_rules import SGAN_RULES
@@ -40,9 +41,8 @@ from thinfile.params import Rule
 from thinfile.training.device import choose_device, lean_cpu, seeded
 from thinfile.training.loop import train
 
-SCORING_ROWS = 8_192
+SCORING_ROWS, TABLE_STEPS, IMAGE_STEPS = 8_192, 200, 3_000
 KEPT = ("n_members", "n_unlabelled", "best_step")
-TABLE_STEPS, IMAGE_STEPS = 200, 1_500
 MAX_CATEGORIES = 50
 """Largest vocabulary of a column: each word is a column of made rows."""
 
@@ -89,8 +89,8 @@ class SGANClassifier(Estimator):
         which one has less than a quarter of the labels (fraud), 0 otherwise.
     consistency_weight : "auto" or float ≥ 0
         Weight of naming two views of an unlabelled row alike. "auto": 1 for images, else 0.
-    threshold, max_shift : float in [0, 1), int ≥ 0
-        Certainty from which a view teaches the other; pixels by which images are moved.
+    threshold, max_shift, max_turn : float in [0, 1), int ≥ 0, float from 0 to 180
+        Certainty from which a view teaches the other; pixels and degrees of an image's views.
     input_noise : "auto" or float ≥ 0
         Deviation of the noise on the discriminator's real rows, in units of the scaled columns.
         "auto": 0.1 for tables, 0 for images.
@@ -99,7 +99,7 @@ class SGANClassifier(Estimator):
         in tanh as with −1…1: the sign gives made rows away).
     max_steps : "auto" or int ≥ 1
         Steps, each one update of the discriminator (two with `separate_batches`) and one of the
-        generator. "auto": 200 for tables, 1,500 for images.
+        generator. "auto": 200 for tables, 3,000 for images.
     batch_size : int ≥ 4
         Half of it are the rows of each kind (labelled, unlabelled, made) in a step.
     learning_rate, generator_learning_rate : float > 0
@@ -173,6 +173,7 @@ class SGANClassifier(Estimator):
         consistency_weight: float | str = "auto",
         threshold: float = 0.95,
         max_shift: int = 2,
+        max_turn: float = 15.0,
         input_noise: float | str = "auto",
         scaling: str = "standard",
         max_steps: int | str = "auto",
@@ -206,6 +207,7 @@ class SGANClassifier(Estimator):
         self.consistency_weight = consistency_weight
         self.threshold = threshold
         self.max_shift = max_shift
+        self.max_turn = max_turn
         self.input_noise = input_noise
         self.scaling = scaling
         self.max_steps = max_steps
@@ -281,10 +283,11 @@ class SGANClassifier(Estimator):
         networks = self._layout().networks(self.network_).to(rows.y.device)
         phases = SganTraining(networks, settings).phases(n_steps)
         table = ClassTable(y, len(self.classes_), self._fold, self.n_members_)
+        sizes = split_batch(self.batch_size, is_image=isinstance(self.encoder_, ImageEncoder))
         history = train(
             networks,
             phases,
-            SganBatches(rows, table, n_steps * len(phases), self.batch_size // 2),
+            SganBatches(rows, table, n_steps * len(phases), *sizes),
             max_epochs=1,
             check=lambda: self._check(rows.labelled, y),
             check_every=self.check_every * len(phases),
@@ -293,8 +296,7 @@ class SGANClassifier(Estimator):
         )
         for record in history:
             self.history_.append({**record, "step": int(record["step"] or 0) // len(phases)})
-        best = history.best_step
-        self.best_step_ = None if best is None else best // len(phases)
+        self.best_step_ = history.best_step and history.best_step // len(phases)
 
     def _check(self, rows: Tensor, y: npt.NDArray[np.int8]) -> dict[str, float]:
         """Average precision of the labels that the scoring member has not seen."""

@@ -86,11 +86,22 @@ class SganRows:
 
 
 class SganBatches:
-    """The turns of a run; their indices are drawn many turns at once."""
+    """The turns of a run; their indices are drawn many turns at once.
 
-    def __init__(self, rows: SganRows, table: ClassTable, n_turns: int, batch_size: int) -> None:
+    `n_labelled` and `n_unlabelled` rows are drawn for each turn; as many of both by default.
+    """
+
+    def __init__(
+        self,
+        rows: SganRows,
+        table: ClassTable,
+        n_turns: int,
+        n_labelled: int,
+        n_unlabelled: int | None = None,
+    ) -> None:
         self.rows, self.table = rows, table
-        self.n_turns, self.batch_size = n_turns, batch_size
+        self.n_turns, self.n_labelled = n_turns, n_labelled
+        self.n_unlabelled = n_unlabelled or n_labelled
 
     def __len__(self) -> int:
         return self.n_turns
@@ -99,8 +110,8 @@ class SganBatches:
         device = self.rows.y.device
         for start in range(0, self.n_turns, TURNS_AT_ONCE):
             n_turns = min(TURNS_AT_ONCE, self.n_turns - start)
-            shape = (n_turns, self.table.n_members, self.batch_size)
-            labelled = self.table.draw(n_turns, self.batch_size).to(device)
+            shape = (n_turns, self.table.n_members, self.n_unlabelled)
+            labelled = self.table.draw(n_turns, self.n_labelled).to(device)
             unlabelled = torch.randint(len(self.rows.unlabelled), shape).to(device)
             for turn in range(n_turns):
                 yield Drawn(self.rows, labelled[turn], unlabelled[turn])

@@ -8,6 +8,8 @@ are K classes, "made", and the logit of being real.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -93,3 +95,22 @@ def shifted(images: Tensor, shape: tuple[int, int, int], reach: int, fill: float
     each = torch.arange(n_images, device=device)[:, None, None, None]
     channel = torch.arange(channels, device=device)[None, :, None, None]
     return padded[each, channel, rows, columns].reshape(1, n_images, -1)
+
+
+def turned(images: Tensor, shape: tuple[int, int, int], reach: float, fill: float) -> Tensor:
+    """Each image turned by up to `reach` degrees and scaled by up to a tenth, about its middle.
+
+    # (1, images, pixels)
+    """
+    if not reach:
+        return images
+    n_images = images.shape[1]
+    draws = 2 * torch.rand(2, n_images, device=images.device) - 1
+    angle, scale = draws[0] * math.radians(reach), 1 + 0.1 * draws[1]
+    cosine, sine, none = angle.cos() * scale, angle.sin() * scale, torch.zeros_like(angle)
+    maps = torch.stack([cosine, -sine, none, sine, cosine, none], dim=1).view(-1, 2, 3)
+    # Beyond the edge grid_sample puts 0, so the fill is taken off first.
+    places = functional.affine_grid(maps, [n_images, *shape], align_corners=False)
+    lifted = images.view(n_images, *shape) - fill
+    moved = functional.grid_sample(lifted, places, align_corners=False) + fill
+    return moved.reshape(1, n_images, -1)

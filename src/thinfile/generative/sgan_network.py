@@ -112,7 +112,8 @@ class ImageBody(nn.Module):
             _spectral(nn.Conv2d(a, b, k, stride=2, padding=k // 2), norm)
             for (a, b), k in zip(pairwise(sizes), kernels, strict=True)
         )
-        self.layers.to(memory_format=torch.channels_last)  # half again as fast on a CPU
+        for layer in self.layers:  # half again as fast on a CPU
+            layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         inner = sizes[1:] if norm == "batch" else []
         self.norms = nn.ModuleList(nn.BatchNorm2d(c, momentum=NORM_MOMENTUM) for c in inner)
         n_flat = widths[-1] * math.prod(_halved(side, len(widths)) for side in shape[1:])
@@ -169,8 +170,9 @@ class TableGenerator(nn.Module):
 
     def forward(self, n_rows: int) -> Tensor:
         """Rows made from fresh noise.  # (members, rows, columns)"""
-        weight = self.layers[0].weight
-        x = torch.randn(self.n_members, n_rows, self.n_latent, device=weight.device)
+        x = torch.randn(
+            self.n_members, n_rows, self.n_latent, device=next(self.parameters()).device
+        )
         for place, layer in enumerate(self.layers[:-1]):
             x = functional.leaky_relu(layer(x), SLOPE)
             x = self.norms[place](x) if len(self.norms) else x
@@ -201,7 +203,7 @@ class ImageGenerator(nn.Module):
 
     def forward(self, n_rows: int) -> Tensor:
         """Images made from fresh noise.  # (1, images, pixels)"""
-        noise = torch.randn(n_rows, self.n_latent, device=self.up[0].weight.device)
+        noise = torch.randn(n_rows, self.n_latent, device=next(self.parameters()).device)
         images = torch.tanh(self.up(self.dense(noise).view(-1, *self.start)))
         return images[:, :, : self.shape[1], : self.shape[2]].reshape(1, n_rows, -1)
 

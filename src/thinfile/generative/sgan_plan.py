@@ -68,6 +68,18 @@ def note_on_batches(batch_size: int, counts: Counts) -> list[str]:
     ]
 
 
+def split_batch(batch_size: int, *, is_image: bool) -> tuple[int, int]:
+    """Labelled and unlabelled rows of a batch: images learn more from those without.
+
+    Examples
+    --------
+    >>> split_batch(128, is_image=False), split_batch(128, is_image=True)
+    ((64, 64), (32, 96))
+    """
+    half = batch_size // 2
+    return (max(1, half // 2), batch_size - half // 2) if is_image else (half, half)
+
+
 def choose_unlabelled(y: Labels, at_most: int, rng: np.random.Generator) -> Rows:
     """Positions of rows without labels, a random part where there are too many."""
     rows = np.flatnonzero(y < 0)

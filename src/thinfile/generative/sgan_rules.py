@@ -22,6 +22,7 @@ SGAN_RULES: dict[str, Rule] = {
     **dict.fromkeys(("common_weight", "consistency_weight", "input_noise"), _AUTO_WEIGHT),
     "threshold": params.real(0, 1, bounds="[)"),
     "max_shift": params.integer(0),
+    "max_turn": params.real(0, 180),
     "scaling": params.one_of("standard", "quantile", "minmax", "unit"),
     "max_steps": params.either(params.one_of("auto"), params.integer(1)),
     "batch_size": params.integer(4),

@@ -21,6 +21,7 @@ from thinfile.generative.sgan_losses import (
     real_log_odds,
     real_or_made,
     shifted,
+    turned,
 )
 from thinfile.training.phase import Phase
 
@@ -44,6 +45,7 @@ class SganSettings:
     consistency_weight: float
     threshold: float
     max_shift: int
+    max_turn: float
     input_noise: float
     image_shape: tuple[int, int, int] | None
     learning_rate: float
@@ -106,10 +108,10 @@ class SganTraining:
         """Labelled, unlabelled and made rows in one pass."""
         x, y = batch.labelled()
         rows = batch.unlabelled()
-        n = x.shape[1]
-        parts = [self._changed(x), self._changed(rows), self._made(n)]
+        sizes = [x.shape[1], rows.shape[1], x.shape[1]]
+        parts = [self._changed(x), self._changed(rows), self._made(sizes[2])]
         outputs, _ = self.discriminator(torch.cat(parts, dim=1))
-        labelled, unlabelled, made = torch.split(outputs, n, dim=1)
+        labelled, unlabelled, made = torch.split(outputs, sizes, dim=1)
         terms = {
             "class": self.settings.class_weight * class_loss(self._classes(labelled), y),
             "real_fake": real_or_made(self._real(unlabelled), self._real(made)),
@@ -127,7 +129,7 @@ class SganTraining:
         if self.settings.has_unlabelled:
             parts.append(self._changed(rows))
         outputs, _ = self.discriminator(torch.cat(parts, dim=1))
-        labelled, unlabelled = outputs[:, : x.shape[1]], outputs[:, -x.shape[1] :]
+        labelled, unlabelled = outputs[:, : x.shape[1]], outputs[:, -rows.shape[1] :]
         terms = {
             "class": self.settings.class_weight * class_loss(self._classes(labelled), y),
             "real": 0.5 * is_real(self._real(unlabelled)),
@@ -164,7 +166,7 @@ class SganTraining:
             return {"generator": is_real(self._real(outputs))}
         _, features = self.discriminator(self.generator(n))
         with torch.no_grad():
-            _, real = self.discriminator(batch.unlabelled())
+            _, real = self.discriminator(batch.unlabelled()[:, :n])
         return {"generator": feature_matching(features, real)}
 
     # Parts -----------------------------------------------------------------------------------
@@ -179,6 +181,7 @@ class SganTraining:
         own = self.settings
         if own.image_shape is not None:
             rows = shifted(rows, own.image_shape, round(by * own.max_shift), fill=-1.0)
+            rows = turned(rows, own.image_shape, own.max_turn if by == 1.0 else 0.0, fill=-1.0)
         return rows + by * own.input_noise * torch.randn_like(rows) if own.input_noise else rows
 
     def _classes(self, outputs: Tensor) -> Tensor:

@@ -346,6 +346,8 @@ class TableGAN(TableModel):
 
         def measure() -> dict[str, float]:
             encoded, _ = self._ask({}, n_rows)
+            if not np.isfinite(encoded.numbers).all():
+                return {"quality": np.nan}
             made = self._rows(encoded, seed)
             hashes = row_hashes(made)
             new, first = np.unique(hashes, return_index=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
+from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from thinfile.data.encode import Encoded
@@ -26,6 +27,7 @@ from thinfile.generative.vae_plan import (
     VAE_RULES,
     build_network,
     check_fit,
+    events_to_leave_out,
     latent_width,
     lay_out,
     split_rows,
@@ -43,7 +45,7 @@ KEPT = "kept."
 _HASHES = f"{KEPT}row_hashes"
 
 
-class VAE(Detector):
+class VAE(TransformerMixin, Detector):  # type: ignore[misc]
     """Variational autoencoder: rows to codes that follow a standard normal, and back.
 
     Use it to make more rows of a rare kind, as features for another classifier, or to find rows
@@ -187,7 +189,6 @@ class VAE(Detector):
             digits: 784-256-32, batches of 100, 50 epochs. cards: 29-16-6 on numbers in 0…1.
         **overrides
             Arguments of the constructor in place of the preset's.
-
         """
         if preset not in PRESETS:
             raise ParameterError(
@@ -226,6 +227,12 @@ class VAE(Detector):
         """
         check_is_fitted(self, "network_")
         return self._rows().errors(self._encode(X))
+
+    def __sklearn_tags__(self) -> Tags:
+        """As of every detector; codes are float32."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     # New rows --------------------------------------------------------------------------------
 
@@ -315,35 +322,32 @@ class VAE(Detector):
         self.notes_ += self.encoder_.notes_ + check_fit(self, self.encoder_, len(data.encoded))
         self.layout_ = lay_out(self.encoder_, self.condition, data.y)
         self.latent_size_ = latent_width(self.latent_size, self.layout_.n_inputs)
+        self.row_hashes_ = np.unique(self._hashes(data.encoded, data.parsed))
         device = choose_device(self.device)
         with seeded(self.random_state, device) as seed, lean_cpu():
             rng = np.random.default_rng(seed)
             training, held = split_rows(
-                len(data.encoded), self._left_out(data), self.validation_fraction, rng
+                len(data.encoded), self._known_events(data), self.validation_fraction, rng
             )
+            self.bank_ = ConditionBank.of(self.layout_, self.encoder_, data, rng)
             self.network_ = build_network(self, self.layout_, self.encoder_, self.latent_size_)
             self.network_.to(device)
             history = train_vae(
                 self.network_,
                 training_tensors(self.layout_, data, training, device),
                 None if held is None else training_tensors(self.layout_, data, held, device),
-                VAESettings(
-                    **{each.name: getattr(self, each.name) for each in fields(VAESettings)}
-                ),
+                VAESettings.of(self),
             )
-            self.bank_ = ConditionBank.of(self.layout_, self.encoder_, data, rng)
         self.network_.cpu()
-        self.row_hashes_ = np.unique(self._hashes(data.encoded, data.parsed))
         self.history_ += history.records
         self.active_units_ = active_at_end(history)
         self._set_threshold(data)
 
-    def _left_out(self, data: TableData) -> npt.NDArray[np.bool_] | None:
-        """Known events, where the network is not told the label."""
-        if data.y is None or self.layout_.has_label or not (data.y == 1).any():
-            return None
-        events: npt.NDArray[np.bool_] = data.y == 1
-        self.notes_.append(f"{events.sum()} known events were left out of training")
+    def _known_events(self, data: TableData) -> npt.NDArray[np.bool_] | None:
+        """Rows to leave out of training."""
+        # None where the network is told which they are.
+        events, notes = events_to_leave_out(None if self.layout_.has_label else data.y)
+        self.notes_ += notes
         return events
 
     # Parts -----------------------------------------------------------------------------------
@@ -388,8 +392,7 @@ class VAE(Detector):
         self.latent_size_ = state.values["latent_size"]
         self.row_hashes_ = state.arrays[_HASHES].astype(np.uint64)
         self.bank_ = ConditionBank.load(self.layout_, self.encoder_, state)
-        self.network_ = build_network(self, self.layout_, self.encoder_, self.latent_size_)
-        self.network_.eval()
+        self.network_ = build_network(self, self.layout_, self.encoder_, self.latent_size_).eval()
         weights = {k: v for k, v in state.arrays.items() if not k.startswith(KEPT)}
         try:
             self.network_.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})

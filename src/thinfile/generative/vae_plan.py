@@ -26,6 +26,9 @@ MAX_AUTO_LATENT, AUTO_SHARE = 32, 0.4
 MIN_HELD, MAX_HELD = 20, 5_000
 """Rows whose bound can choose the weights; fewer are not held back, more are not looked at."""
 
+MIN_OTHERS = 2
+"""Rows that are no known events, below which events are trained on, too."""
+
 Encoder = MixedEncoder | ImageEncoder
 Labels = npt.NDArray[np.int8]
 Rows = npt.NDArray[np.intp]
@@ -138,12 +141,22 @@ def check_fit(model: Any, encoder: Encoder, n_rows: int) -> list[str]:
     return [f"batch_size={model.batch_size} is more than the {n_rows} rows: each step takes all"]
 
 
+def events_to_leave_out(y: Labels | None) -> tuple[npt.NDArray[np.bool_] | None, list[str]]:
+    """Where the known events are, None for none to leave out; and what is to be noted."""
+    if y is None or not (y == 1).any():
+        return None, []
+    events: npt.NDArray[np.bool_] = y == 1
+    if (~events).sum() < MIN_OTHERS:
+        return None, [f"{events.sum()} of {len(y)} rows have y = 1: trained on like the others"]
+    return events, [f"{events.sum()} known events were left out of training"]
+
+
 def split_rows(
     n_rows: int, events: npt.NDArray[np.bool_] | None, share: float, rng: np.random.Generator
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on, in random order, and rows held back; events are in neither."""
     rows = np.arange(n_rows)
-    if events is not None and (~events).sum() >= 2:
+    if events is not None:
         rows = rows[~events]
     rows = rng.permutation(rows)
     n_held = int(len(rows) * share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -35,6 +35,11 @@ class VAESettings:
     batch_size: int
     learning_rate: float
     patience: int | None
+
+    @classmethod
+    def of(cls, model: Any) -> VAESettings:
+        """Those of a model's arguments that training needs."""
+        return cls(**{each.name: getattr(model, each.name) for each in fields(cls)})
 
 
 def train_vae(

@@ -131,14 +131,7 @@ def build_map(
     frame = frame[rows]
     coded = code_rows(model, frame)
     layout = lay_out(coded.codes, random_state=random_state, n_jobs=n_jobs, **layout_options)
-    settings: dict[str, Any] = {
-        "label": label,
-        "event": event,
-        "id": id_column,
-        "model": type(model).__name__,
-    }
-    settings |= {"model_sum": model_sum(model), "what": what_is_mapped(model)}
-    settings["notes"] = notes + _layout_notes(layout)
+    settings = {"label": label, "event": event, "id": id_column} | _told(model)
     shown, roles = _columns(model, frame, coded, label, id_column)
     neighbours, distances = _neighbours(coded.encoded, cardinalities(model), n_jobs)
     return LatentMap(
@@ -153,7 +146,7 @@ def build_map(
         distances=distances,
         encoded=coded.encoded,
         cardinalities=cardinalities(model),
-        settings=settings,
+        settings=settings | {"notes": notes + _layout_notes(layout)},
     )
 
 
@@ -208,6 +201,12 @@ def place_on(existing: LatentMap, model: Any, table: Any, *, n_jobs: int = 1) ->
             np.vstack([existing.encoded.codes, coded.encoded.codes]),
         ),
     )
+
+
+def _told(model: Any) -> dict[str, Any]:
+    """What a map keeps of its model: enough to know it again."""
+    name = type(model).__name__
+    return {"model": name, "model_sum": model_sum(model), "what": what_is_mapped(model)}
 
 
 def _columns(

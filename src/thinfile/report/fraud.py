@@ -17,9 +17,9 @@ from thinfile.report.card import Section
 from thinfile.report.figures.alerts import alert_figures
 from thinfile.report.figures.budgets import budget_figure
 from thinfile.report.figures.figure import Figure
-from thinfile.report.figures.over_time import over_time_figure
 from thinfile.report.figures.reconstruction import row_figure
-from thinfile.report.figures.training import flat_record, training_figures
+from thinfile.report.figures.training import training_figures
+from thinfile.report.figures.watched import watched_figure
 from thinfile.report.page import fill, require_packages, write_page
 from thinfile.report.parts import Fact, Folded, Part, created, leak_parts
 from thinfile.report.protocol import settings_pairs, versions
@@ -28,8 +28,6 @@ from thinfile.report.tables import Table, failures, number, words
 from thinfile.report.words import count, duration, interval, percent, three
 
 MEASURES = {"ap": "AP", "recall": "Recall", "precision": "Precision", "auc": "AUC"}
-WATCHED = {"validation_ap": "Average precision", "validation_f1": "F1"}
-"""What is followed over training steps, where a history has it."""
 AUTOENCODER = "autoencoder"
 """Model of a run's folder that shows what is unusual in a row."""
 UNUSUAL = "What is unusual in the most suspicious rows"
@@ -305,7 +303,12 @@ def _unusual_table(shown: pl.DataFrame, explained: pl.DataFrame) -> Table:
 
 
 def _training(subject: Subject) -> Part | None:
-    watched = _watched(subject)
+    histories = {
+        subject.title(method): history
+        for (method, budget), history in subject.result.histories.items()
+        if budget == subject.budget
+    }
+    watched = watched_figure(histories)
     figures = [*([watched] if watched else []), *training_figures(subject)]
     if not figures:
         return None
@@ -318,37 +321,6 @@ def _training(subject: Subject) -> Part | None:
         ],
         figures=figures,
     )
-
-
-def _watched(subject: Subject) -> Figure | None:
-    """AP and F1 on labels held back, over the steps, of each method that followed them."""
-    panels: dict[str, dict[str, list[list[tuple[float, float]]]]] = {}
-    for (method, budget), history in subject.result.histories.items():
-        if budget != subject.budget:
-            continue
-        records = [flat_record(record) for record in _records(history)]
-        for key, title in WATCHED.items():
-            run = [(float(r["step"]), float(r[key])) for r in records if _has(r, key)]
-            if len(run) > 1:
-                panels.setdefault(title, {})[subject.title(method)] = [run]
-    if not panels:
-        return None
-    return over_time_figure(
-        panels,
-        name="watched",
-        title="Followed on labels held back",
-        caption="Measured during training on labelled rows that the scoring network had not seen.",
-    )
-
-
-def _records(history: Any) -> Sequence[Mapping[str, Any]]:
-    if isinstance(history, Mapping):
-        history = history.get("records")
-    return list(history or [])
-
-
-def _has(record: Mapping[str, Any], key: str) -> bool:
-    return is_number(record.get(key)) and is_number(record.get("step"))
 
 
 def _protocol(subject: Subject) -> Part:

@@ -211,7 +211,7 @@ class WindowModel(OutlierMixin, TransformerMixin, BaseEstimator):  # type: ignor
             "notes": self.notes_,
             "history": self.history_,
         }
-        fitted = {name: getattr(self, f"{name}_") for name in FITTED_ARRAYS}
+        fitted = {name: getattr(self, f"{name}_").copy() for name in FITTED_ARRAYS}
         return State(values, {**weights, **fitted})
 
     def set_state(self, state: State) -> Self:
@@ -222,7 +222,8 @@ class WindowModel(OutlierMixin, TransformerMixin, BaseEstimator):  # type: ignor
         self.scaling_ = ChannelScaling.from_state(values["scaling"])
         self.offset_, self.notes_ = values["offset"], values["notes"]
         self.history_ = values["history"]
-        self.network_ = self._build().eval()
+        with seeded(0):  # a network that is built draws weights, which the state's then replace
+            self.network_ = self._build().eval()
         try:
             for name in FITTED_ARRAYS:
                 setattr(self, f"{name}_", np.asarray(state.arrays[name]))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from thinfile.data.images import ImageEncoder
 from thinfile.data.row_hash import Hashes, known, row_hashes
 from thinfile.errors import DataError, ParameterError
 from thinfile.schema.model import Schema
@@ -83,15 +84,17 @@ def check_generator(model: Any) -> Generator:
     Raises
     ------
     ParameterError
-        If it makes nothing, or images.
+        If it makes nothing, or images or windows.
     """
     if not (hasattr(model, "sample") and hasattr(model, "sample_like")):
         raise ParameterError(
             f"{type(model).__name__} makes no rows: a generator is needed, such as a VAE, a "
             "TableGAN or SMOTE"
         )
-    if getattr(model, "image_shape", None) is not None:
+    if isinstance(getattr(model, "encoder_", None), ImageEncoder):
         raise ParameterError(f"this {type(model).__name__} makes images, not rows of a table")
+    if not hasattr(model, "schema_"):
+        raise ParameterError(f"{type(model).__name__} makes windows, not rows of a table")
     generator: Generator = model
     return generator
 

@@ -16,7 +16,7 @@ from thinfile.report.words import count, listing, percent
 HEIGHT = 330
 N_GRID = 101
 MAX_SHARE = 0.02
-"""Alerts are drawn up to this share of the rows: nobody looks into more."""
+"""Alerts are drawn up to this share of the rows, or to twice those that can be looked into."""
 
 Labels = npt.NDArray[np.int8]
 
@@ -110,7 +110,8 @@ def _precision_recall(y: Labels, runs: Mapping[str, FloatArray], event: str) -> 
 
 
 def _found(y: Labels, runs: Mapping[str, FloatArray], alerts: float, event: str) -> Figure:
-    most = max(2, round(MAX_SHARE * len(y)))
+    share = max(MAX_SHARE, min(1.0, 2 * alerts))
+    most = max(2, round(share * len(y)))
     n_alerts = np.unique(np.geomspace(1, most, 80).round())
     rows: list[Row] = []
     words = []
@@ -133,7 +134,7 @@ def _found(y: Labels, runs: Mapping[str, FloatArray], alerts: float, event: str)
             n_events=int(y.sum()),
         ),
         f"The dashed line is {count(limit)} alerts, {100 * alerts:g}% of the rows; the thin curve "
-        f"is what cannot be surpassed. Drawn up to {MAX_SHARE:.0%} of the rows.",
+        f"is what cannot be surpassed. Drawn up to {share:.0%} of the rows.",
         size="half",
     )
 

@@ -12,8 +12,8 @@ from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.words import listing, three
 
 WIDTH, HEIGHT = 250, 95
-PLACES = ("epoch", "round")
-NOT_LOSSES = {*PLACES, "step", "seconds", "cpu_seconds", "terms", "metrics", "stage"}
+PLACES = ("epoch", "round", "step")
+NOT_LOSSES = {*PLACES, "seconds", "cpu_seconds", "terms", "metrics", "stage"}
 MAIN_LOSSES = ("total", "classification")
 MAX_POINTS = 150
 TERM_NAMES = {
@@ -36,6 +36,21 @@ def training_figures(subject: Subject) -> list[Figure]:
             figures.append(_figure(subject.title(name), name, records))
     # Figures of the same height stand side by side.
     return sorted(figures, key=lambda figure: -len(figure.chart.vconcat))
+
+
+def history_figure(history: Any, title: str, *, name: str = "model") -> Figure | None:
+    """Losses and checks of one network's `history_`; None where there are fewer than two records.
+
+    Parameters
+    ----------
+    history
+        List of records, or an object or mapping that holds one.
+    title, name : str
+        What the network is called, in words and within the page.
+    """
+    records = _records(history)
+    figure = _figure(title, name, records) if len(records) > 1 else None
+    return figure if figure is not None and figure.chart.vconcat else None
 
 
 def _records(history: Any) -> list[Row]:
@@ -62,12 +77,13 @@ def _figure(title: str, name: str, records: list[Row]) -> Figure:
     weights = [key for key in keys if key.startswith("weight_") or key == "alpha"]
     rows = [key for key in keys if key.endswith("_rows")]
     losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights, *rows)]
+    place = _place(records)
     panels = [
-        _panel(records, [key for key in MAIN_LOSSES if key in losses], "Loss"),
-        _panel(records, [key for key in losses if key not in MAIN_LOSSES], "Other terms"),
-        _panel(records, rows, "Rows"),
-        _panel(records, weights, "Weight λ"),
-        _panel(records, checks, "Validation"),
+        _panel(records, [key for key in MAIN_LOSSES if key in losses], "Loss", place),
+        _panel(records, [key for key in losses if key not in MAIN_LOSSES], "Other terms", place),
+        _panel(records, rows, "Rows", place),
+        _panel(records, weights, "Weight λ", place),
+        _panel(records, checks, "Validation", place),
     ]
     return Figure(
         f"training-{name.replace('_', '-')}",
@@ -85,9 +101,9 @@ def _is_loss(key: str) -> bool:
     return key not in NOT_LOSSES and not key.startswith("learning_rate")
 
 
-def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
+def _panel(records: Sequence[Row], keys: Sequence[str], title: str, place: str) -> Any:
     rows = [
-        {"epoch": _place(k, record), "name": _name(key), "value": record.get(key)}
+        {"at": record.get(place, k + 1), "name": _name(key), "value": record.get(key)}
         for key in keys
         for k, record in enumerate(records)
         if is_number(record.get(key))
@@ -97,8 +113,8 @@ def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
     colour, dash = palette(list(dict.fromkeys(row["name"] for row in rows)))
     base = alt.Chart(data(rows)).encode(
         x=alt.X(
-            "epoch:Q",
-            title="Epoch" if title == "Validation" else None,
+            "at:Q",
+            title=_axis_title(place) if title == "Validation" else None,
             axis=alt.Axis(tickCount=5, tickMinStep=1, format="d"),
         ),
         y=alt.Y(
@@ -109,14 +125,27 @@ def _panel(records: Sequence[Row], keys: Sequence[str], title: str) -> Any:
         ),
         color=alt.Color("name:N", scale=colour, legend=alt.Legend(orient="top", columns=3)),
         strokeDash=alt.StrokeDash("name:N", scale=dash, legend=alt.Legend(orient="top", columns=3)),
-        tooltip=["name:N", "epoch:Q", alt.Tooltip("value:Q", format=".4f")],
+        tooltip=[
+            "name:N",
+            alt.Tooltip("at:Q", title=_axis_title(place)),
+            alt.Tooltip("value:Q", format=".4f"),
+        ],
     )
     mark = base.mark_line(strokeWidth=1.8, clip=True)
     return mark.properties(width=WIDTH, height=HEIGHT)
 
 
-def _place(position: int, record: Row) -> Any:
-    return next((record[key] for key in PLACES if is_number(record.get(key))), position + 1)
+def _place(records: Sequence[Row]) -> str:
+    """What tells the records apart along the axis: a GAN has many checks in one epoch."""
+    for key in PLACES:
+        values = [record.get(key) for record in records]
+        if all(map(is_number, values)) and len(set(values)) == len(values):
+            return key
+    return ""
+
+
+def _axis_title(place: str) -> str:
+    return (place or "check").capitalize()
 
 
 def _name(key: str) -> str:

@@ -89,7 +89,8 @@ def write(results: list[dict[str, Any]]) -> None:
         "",
         "`python benchmarks/sgan_digits.py`: MNIST, 100 labelled digits, 59,900 without labels, "
         "accuracy on the 10,000 test digits; views differ by shifts of up to two pixels and turns "
-        f"of up to 15 degrees. One thread of a shared machine; thinfile {__version__}, torch {torch.__version__}.",
+        "of up to 15 degrees. One thread of a shared machine; "
+        f"thinfile {__version__}, torch {torch.__version__}.",
         "",
         "| recipe | seeds | steps | accuracy (mean) | each seed | CPU minutes per fit |",
         "|---|---|---|---|---|---|",

@@ -59,8 +59,8 @@ def run(payments: pl.DataFrame, name: str, options: FraudOptions) -> Result:
     return compare_fraud(task, RUNS / name, options, progress=choose_progress())
 
 
-def page(found: Result, few: Result, n_seeds: int) -> str:
-    """The results in words and tables."""
+def page(found: Result, few: Result | None, n_seeds: int) -> str:
+    """The results in words and tables; `few` is None where that run is not finished."""
     settings = found.settings
     parts = [
         "# Card fraud with a handful of labels",
@@ -82,7 +82,9 @@ def page(found: Result, few: Result, n_seeds: int) -> str:
         parts += [f"## {budget} labelled frauds, {n_genuine:,} genuine", ""]
         parts += [*table(found.leaderboard, budget, settings), ""]
     parts += ["## Fewer than 1,000 labelled payments in all", ""]
-    for budget in few.settings["budgets"]:
+    parts += ["Not finished.", ""] if few is None else []
+    for budget in few.settings["budgets"] if few is not None else ():
+        assert few is not None
         parts += [f"{budget} labelled frauds, {FEW_GENUINE} genuine:", ""]
         parts += [*table(few.leaderboard, budget, few.settings), ""]
     versions = ", ".join(f"{name} {number}" for name, number in settings["versions"].items())

@@ -332,14 +332,36 @@ def _many(
             f"weights have the shape {weights.shape}, it must be (draws, {labels.size})"
         )
     order, ends = _order(scores)
+    ends = _without_runs(labels[order], ends)
     results = np.empty(weights.shape[0])
     # A draw without a class divides 0 by 0, and NaN is the answer.
     with np.errstate(invalid="ignore", divide="ignore"):
         for chunk in _chunks(weights.shape):
             # Rows first: a row's weights lie together, so sorting moves whole blocks of memory.
-            by_row = np.ascontiguousarray(weights[chunk].T)[order].astype(np.float64)
-            results[chunk] = metric(_cumulate(labels[order], by_row, ends))
+            by_row = np.ascontiguousarray(weights[chunk].T)[order]
+            results[chunk] = metric(_cumulate_to(labels[order], by_row, ends))
     return results
+
+
+def _without_runs(labels: Floats, ends: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Ends of ties, of which those inside a run of class 0 are left out.
+
+    No metric here changes by it: within such a run the events stay what they are, and precision,
+    area and distance are read at its two ends. Where events are rare, few ends are left.
+    """
+    has_event = np.add.reduceat(labels, np.append(0, ends[:-1] + 1)) > 0
+    kept: NDArray[np.intp] = ends[has_event | np.append(has_event[1:], True)]
+    return kept
+
+
+def _cumulate_to(labels: Floats, weights: NDArray[Any], ends: NDArray[np.intp]) -> Cumulated:
+    """As `_cumulate`, of whole weights and without sums in between."""
+    events = np.flatnonzero(labels)
+    zeros = np.zeros((1, weights.shape[1]))
+    of_events = np.cumsum(weights[events], axis=0, dtype=np.float64)
+    positive = np.concatenate([zeros, of_events])[np.searchsorted(events, ends, side="right")]
+    parts = np.add.reduceat(weights, np.append(0, ends[:-1] + 1), axis=0, dtype=np.float64)
+    return positive, np.cumsum(parts, axis=0) - positive
 
 
 def _chunks(shape: tuple[int, ...]) -> Iterator[slice]:

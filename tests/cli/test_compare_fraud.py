@@ -39,7 +39,7 @@ def test_a_run_is_told_and_goes_on_as_json(call: Call, payments: Path, tmp_path:
     assert (answer.code, answer.err) == (0, "")
     assert "4 labelled frauds, 366 genuine" in answer.out  # all that there are
     assert f"thinfile map {out / 'autoencoder'}" in answer.out
-    assert "--where 'fraud == '\"'\"'stolen'\"'\"''" in answer.out
+    assert "--where \"fraud == 'stolen'\"" in answer.out
     record = json.loads(call("compare", payments, *given, *QUICK, "--json").out)
     assert record["verdict"]["budget"] == 8
     assert {row["budget"] for row in record["leaderboard"]} == {4, 8}

@@ -20,6 +20,7 @@ def task() -> FraudTask:
         train=np.arange(4),
         test=np.arange(4, 8),
         label="fraud",
+        event="1",
         time=None,
         title="t",
         notes=(),

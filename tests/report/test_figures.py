@@ -131,9 +131,9 @@ def test_histories_may_be_nested_or_hold_nothing(make_result: MakeResult, wrap: 
     ]
     histories = {("dan", 1000): wrap(nested), ("mlp", 1000): wrap([]), ("dann", 1000): None}
     (figure,) = training_figures(subject_of(make_result(histories=histories)))
-    rows = rows_of(figure, "epoch")
+    rows = rows_of(figure, "at")
     assert len(rows) <= 151
-    assert rows[-1]["epoch"] == 399
+    assert rows[-1]["at"] == 399
     assert {row["name"] for row in rows} == {"total"}
 
 

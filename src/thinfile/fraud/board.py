@@ -16,7 +16,6 @@ from thinfile.metrics.ranking import (
     MetricMany,
     average_precision_many,
     precision_at,
-    recall_at,
     roc_auc_many,
 )
 
@@ -55,7 +54,7 @@ def fraud_board(
     """
     metrics: dict[str, MetricMany] = {
         "ap": average_precision_many,
-        "recall": recall_at(max(1, round(alerts * len(y)))),
+        "recall": _recall_at(max(1, round(alerts * len(y)))),
         "precision": precision_at(min(top, len(y))),
         "auc": roc_auc_many,
     }
@@ -75,6 +74,12 @@ def fraud_board(
         rows += _rows(list(mine), found, budget, y)
     floats = dict.fromkeys(["difference", "difference_low", "difference_high"], pl.Float64)
     return pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
+
+
+def _recall_at(k: int) -> MetricMany:
+    """The share of the frauds that is among the k rows of highest score."""
+    lift = precision_at(k, as_lift=True)
+    return lambda y, score, weights: lift(y, score, weights) * min(1.0, k / len(y))
 
 
 def _rows(

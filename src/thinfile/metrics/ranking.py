@@ -162,30 +162,6 @@ def precision_at(k: int, *, as_lift: bool = False) -> MetricMany:
     return metric
 
 
-def recall_at(k: int) -> MetricMany:
-    """The share of class 1 that is among the k rows of highest score, as a metric for a bootstrap.
-
-    Ties and draws are cut as by :func:`precision_at`.
-
-    Parameters
-    ----------
-    k
-        At least 1; all rows where there are fewer.
-
-    Examples
-    --------
-    >>> y, score, once = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]), np.ones((1, 4))
-    >>> recall_at(1)(y, score, once)
-    array([0.5])
-    """
-    lift = precision_at(k, as_lift=True)
-
-    def metric(y: Floats, score: Floats, weights: NDArray[Any]) -> Floats:
-        return lift(y, score, weights) * min(1.0, k / len(y))
-
-    return metric
-
-
 RANKING_METRICS: dict[str, MetricMany] = {
     "auc": roc_auc_many,
     "gini": gini_many,
@@ -344,11 +320,7 @@ def _many(
 
 
 def _without_runs(labels: Floats, ends: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Ends of ties, of which those inside a run of class 0 are left out.
-
-    No metric here changes by it: within such a run the events stay what they are, and precision,
-    area and distance are read at its two ends. Where events are rare, few ends are left.
-    """
+    """Ends of ties but those inside a run of class 0, where no metric here looks."""
     has_event = np.add.reduceat(labels, np.append(0, ends[:-1] + 1)) > 0
     kept: NDArray[np.intp] = ends[has_event | np.append(has_event[1:], True)]
     return kept

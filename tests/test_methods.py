@@ -20,7 +20,6 @@ from thinfile.methods import (
     Method,
     Model,
     get_method,
-    get_model,
 )
 
 FAMILIES = {"baseline", "tabular", "sequence", "transfer", "generative", "anomaly"}
@@ -80,11 +79,21 @@ def test_only_baselines_on_the_source_and_detectors_do_not_use_target_labels() -
             assert TARGET_LABELS not in method.needs
 
 
-def test_unknown_names_are_refused_with_those_there_are() -> None:
-    with pytest.raises(
-        ParameterError, match=r"method='magic' must be one of boosted_source, .*dan"
+def test_an_unknown_name_is_refused_with_those_like_it() -> None:
+    end = r"; `thinfile methods` lists them all$"
+    for name, said in (
+        ("magic", "is no method" + end),
+        (
+            "boosted_smoot",
+            "is no method; near it: boosted_smote, boosted_rest, boosted_source" + end,
+        ),
+        ("vae", "is no method; near it: vae_score, boosted_vae" + end),
+        ("", "is no method" + end),
     ):
-        get_method("magic")
+        with pytest.raises(ParameterError, match=f"method='{name}' {said}"):
+            get_method(name)
+    with pytest.raises(ParameterError, match="near it: logistic" + end):
+        get_method("logistics", ["logistic", "boosted"])
     with pytest.raises(
         ParameterError, match=r"mlp has no argument 'depth', 'n_tree'; it has .*dropout"
     ):
@@ -102,8 +111,3 @@ def test_a_model_can_do_what_its_roles_say(model: Model) -> None:
     assert all(hasattr(made, ROLE[role]) for role in model.roles)
     assert re.search(r"\d{4}", model.paper), "a paper has a year"
     assert not model.summary.endswith(".")
-
-
-def test_an_unknown_model_is_named_beside_those_there_are() -> None:
-    with pytest.raises(ParameterError, match="model='van' must be one of autoencoder, vae"):
-        get_model("van")

@@ -193,6 +193,12 @@ class Estimator(ClassifierMixin, TableReader):  # type: ignore[misc]
 
     def _read_labels(self, y: Any) -> npt.NDArray[np.int8]:
         labels, self.classes_ = read_labels(y, at_most=None if self._multi_class else 2)
+        if len(self.classes_) == 2 and self.classes_.dtype.kind not in "biuf":
+            other, event = self.classes_
+            self.notes_.append(
+                f"label {str(event)!r} is the event, as it sorts after {str(other)!r}; give 1 for "
+                "the event and 0 for the other to have it your way"
+            )
         return labels
 
     def _read_domain(self, domain: Any, y: npt.NDArray[np.int8]) -> BoolArray:

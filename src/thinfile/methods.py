@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -227,27 +228,49 @@ MODELS: dict[str, Model] = {m.name: m for m in (
 # fmt: on
 
 
-def get_model(name: str) -> Model:
-    """The model of that name that is no classifier.
-
-    Raises
-    ------
-    ParameterError
-        If there is none; the message lists those there are.
-    """
-    if name not in MODELS:
-        raise ParameterError(f"model={name!r} must be one of {', '.join(MODELS)}")
-    return MODELS[name]
-
-
-def get_method(name: str) -> Method:
+def get_method(name: str, near: Iterable[str] = METHODS) -> Method:
     """The method of that name.
 
+    Parameters
+    ----------
+    name
+        What the user has typed.
+    near
+        Names that the message may propose in its place.
+
     Raises
     ------
     ParameterError
-        If there is none; the message lists those there are.
+        If there is none; the message has the names that are most like it.
     """
     if name not in METHODS:
-        raise ParameterError(f"method={name!r} must be one of {', '.join(METHODS)}")
+        names = list(near)
+        alike = get_close_matches(name, names) or [n for n in names if name and name in n][:3]
+        meant = f"; near it: {', '.join(alike)}" if alike else ""
+        raise ParameterError(
+            f"method={name!r} is no method{meant}; `thinfile methods` lists them all"
+        )
     return METHODS[name]
+
+
+def names_of_group(
+    group: str, wanted: Sequence[str] | None, overrides: Iterable[str], elsewhere: str
+) -> list[str]:
+    """The wanted methods of a group, or all of it, in the registry's order.
+
+    Raises
+    ------
+    ParameterError
+        If one is unknown, here or among the overrides, or of another group; `elsewhere` says what
+        is wrong with it.
+    """
+    able = [name for name, method in METHODS.items() if method.group == group]
+    for name in overrides:
+        get_method(name, able)
+    names = [get_method(name, able).name for name in (wanted or able)]
+    barred = [name for name in names if name not in able]
+    if barred:
+        raise ParameterError(
+            f"methods: {', '.join(barred)} {elsewhere}; those that do: {', '.join(able)}"
+        )
+    return [name for name in able if name in names]

@@ -6,6 +6,7 @@ once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -23,7 +24,7 @@ from thinfile import params
 from thinfile.data.encode import Encoded, TableEncoder
 from thinfile.data.images import KIND as IMAGES
 from thinfile.data.images import FloatArray, ImageEncoder, is_images, pixel_names, read_images
-from thinfile.errors import DataError
+from thinfile.errors import DataError, ThinfileWarning
 from thinfile.frame import as_frame
 from thinfile.params import Rule, check_params
 from thinfile.schema.model import Schema
@@ -155,10 +156,9 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
         """What a model takes, and the typed columns (none for images)."""
         if isinstance(rows, pl.DataFrame):
             self._check_features(rows)
-            read = self.schema_.parse(rows)
-            self.notes_ += [f"{fault}: taken as missing" for fault in read.faults]
-            self.encoder_ = self._make_encoder().fit(read.frame)
-            return self.encoder_.transform(read.frame), read.frame
+            parsed = self._parse_fitted(rows)
+            self.encoder_ = self._make_encoder().fit(parsed)
+            return self.encoder_.transform(parsed), parsed
         low, high = self._image_range
         self.encoder_ = ImageEncoder(low=low, high=high).fit(rows)
         names = pixel_names(self.encoder_.shape_)
@@ -177,9 +177,22 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
         encoded: Encoded = self.encoder_.transform(self._parse(X))
         return encoded
 
+    def _parse_fitted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Typed columns of the rows that are fitted to; what had to be mended is noted."""
+        read = self.schema_.parse(rows)
+        self.notes_ += [f"{fault}: taken as missing" for fault in read.faults]
+        return read.frame
+
     def _parse(self, X: Any) -> pl.DataFrame:
         """Typed columns of a raw table."""
-        return self.schema_.parse(self._read_table(X, fitting=False)).frame
+        return self._parse_frame(self._read_table(X, fitting=False))
+
+    def _parse_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Typed columns of rows to be scored; what had to be mended is warned of."""
+        read = self.schema_.parse(frame)
+        for fault in read.faults:
+            warnings.warn(f"{fault}: taken as missing", ThinfileWarning, stacklevel=4)
+        return read.frame
 
     def _encode_parsed(self, parsed: pl.DataFrame, table: pl.DataFrame) -> Encoded:
         """Encode rows that the schema has parsed; `table` has them raw, with all columns."""
@@ -294,8 +307,6 @@ def read_labels(
 
 def _one_column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.ndim == 2 and values.shape[1] == 1:
-        import warnings
-
         from sklearn.exceptions import DataConversionWarning
 
         warnings.warn(

@@ -52,7 +52,7 @@ def test_a_run_is_told_and_goes_on_as_json(call: Call, payments: Path, tmp_path:
     ("arguments", "message"),
     [
         (["--labels=1"], "labels=1 must be whole numbers of labelled frauds ≥ 2"),
-        (["--labels=5", "--methods=dan"], "dan are not for rare events in one table"),
+        (["--labels=5", "--methods=dan"], "dan do not take one table with rare events"),
         (["--labels=5", "--domain=a"], "--domain and --target do not go with --group fraud"),
         (["--labels=5", "--time=when"], "column 'when' is not in the table"),
         (["--labels=5", "--group=transfer", "--top=5"], "--top need --group fraud"),

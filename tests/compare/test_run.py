@@ -328,8 +328,8 @@ def test_no_method_at_all_is_told_with_the_reasons(
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"methods": ("boosted_source", "magic")}, ParameterError, "method='magic' must be one of"),
-        ({"overrides": {"magic": {}}}, ParameterError, "method='magic' must be one of"),
+        ({"methods": ("boosted_source", "magic")}, ParameterError, "method='magic' is no method"),
+        ({"overrides": {"magic": {}}}, ParameterError, "method='magic' is no method"),
         ({"target_rate": 1.5}, ParameterError, r"target_rate=1.5 must be .* in \(0, 1\)"),
         ({"n_seeds": 0}, ParameterError, "n_seeds=0 must be a whole number ≥ 1"),
         ({"labels": (-1,)}, ParameterError, "must be whole numbers ≥ 0"),

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thinfile.compare.cell import Cell, Settings
+from thinfile.compare.cell import Cell, Key, Settings
 from thinfile.compare.plan import make_plan
 from thinfile.compare.task import Task
-from thinfile.compare.workers import Key, run_cells
+from thinfile.compare.workers import TaskCells, run_all
 
 Overrides = dict[str, dict[str, Any]]
 KEYS = [Key(method, 40, 0) for method in ("mlp", "boosted_pooled", "logistic_pooled")]
@@ -47,7 +47,9 @@ def test_processes_find_the_same_bits(
     for n_jobs in (1, 2):
         folder = tmp_path / str(n_jobs)
         folder.mkdir()
-        cells = list(run_cells(small_task, plan, settings, KEYS, folder=folder, n_jobs=n_jobs))
+        cells = list(
+            run_all(TaskCells(small_task, plan, settings), KEYS, folder=folder, n_jobs=n_jobs)
+        )
         assert sorted(cell.key for cell in cells) == sorted("-".join(map(str, k)) for k in KEYS)
         loaded = [Cell.load(folder, cell.key) for cell in cells]
         assert [bits(c) for c in loaded if c] == [bits(cell) for cell in cells]
@@ -68,7 +70,7 @@ def test_a_process_that_is_killed_fails_its_cell_only(
     ]
     cells = {
         cell.method: cell
-        for cell in run_cells(small_task, plan, settings, keys, folder=tmp_path, n_jobs=2)
+        for cell in run_all(TaskCells(small_task, plan, settings), keys, folder=tmp_path, n_jobs=2)
     }
     assert {name: cell.status for name, cell in cells.items()} == {
         "boosted_source": "ok",
@@ -85,7 +87,7 @@ def test_cells_are_saved_as_they_come(
 ) -> None:
     plan, settings = make_plan(small_task, [40]), Settings(overrides=overrides)
     keys = [Key("boosted_source", 40, 0), Key("logistic_pooled", 40, 0)]
-    running = run_cells(small_task, plan, settings, keys, folder=tmp_path, n_jobs=1)
+    running = run_all(TaskCells(small_task, plan, settings), keys, folder=tmp_path, n_jobs=1)
     assert next(running).method == "boosted_source"
     assert Cell.load(tmp_path, "boosted_source-40-0") is not None
     assert Cell.load(tmp_path, "logistic_pooled-40-0") is None
@@ -95,4 +97,7 @@ def test_cells_are_saved_as_they_come(
 @pytest.mark.parametrize("n_jobs", [None, 1, 4])
 def test_nothing_to_do_is_done(small_task: Task, tmp_path: Path, n_jobs: int | None) -> None:
     plan = make_plan(small_task, [40])
-    assert list(run_cells(small_task, plan, Settings(), [], folder=tmp_path, n_jobs=n_jobs)) == []
+    assert (
+        list(run_all(TaskCells(small_task, plan, Settings()), [], folder=tmp_path, n_jobs=n_jobs))
+        == []
+    )

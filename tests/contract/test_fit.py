@@ -90,6 +90,7 @@ def test_labels_may_be_words_of_which_the_last_is_the_event(name, rows, fitted, 
     words[rows.y == -1] = None
     model = build(name).fit(rows.X, words, domain=rows.domain)
     assert model.classes_.tolist() == ["no", "yes"]
+    assert any("'yes' is the event" in note for note in model.notes_)
     np.testing.assert_array_equal(model.predict_proba(rows.X), fitted(name).predict_proba(rows.X))
     said, expected = model.predict(rows.X), fitted(name).predict(rows.X)
     np.testing.assert_array_equal(said == "yes", expected == 1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thinfile.compare.workers import Key
+from thinfile.compare.cell import Key
 from thinfile.fraud.cells import FraudCells
 from thinfile.fraud.options import FraudOptions
 from thinfile.fraud.task import FraudTask
@@ -53,6 +53,15 @@ def test_evidence_comes_from_fits_that_did_not_see_the_row(cells: FraudCells) ->
     assert len(later.label_scores) == 0
     without_labels = cells(Key("isolation_forest", 20, 1))
     assert len(without_labels.label_scores) == 220
+
+
+def test_three_frauds_are_enough_to_hold_one_back_and_two_are_not(cells: FraudCells) -> None:
+    three = cells(Key("logistic", 3, 0))
+    assert three.status == "ok"
+    assert len(three.label_scores) == 203
+    two = cells(Key("logistic", 2, 0))
+    assert two.status == "ok"
+    assert len(two.label_scores) == 0
 
 
 def test_probabilities_are_at_the_expected_rate(cells: FraudCells, task: FraudTask) -> None:

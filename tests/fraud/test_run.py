@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,14 +92,3 @@ def test_the_board_agrees_with_plain_figures() -> None:
     assert first["is_reference"]
     assert board[1]["difference_high"] < 0
     assert first["ap_low"] < first["ap"] < first["ap_high"]
-
-
-def test_the_verdict_says_when_nothing_deep_pays(result: Result) -> None:
-    headline = result.verdict["headline"]
-    choice = result.leaderboard.filter(pl.col("chosen"))
-    if (choice["family"] == "baseline").all():
-        better = result.leaderboard.filter(
-            (pl.col("family") != "baseline") & (pl.col("difference_low") > 0)
-        )
-        assert headline.startswith("No deep method pays") == (better.height == 0)
-    assert json.dumps(result.verdict)

@@ -53,6 +53,14 @@ def test_a_choice_with_evidence_names_the_rival() -> None:
     assert "no better within the intervals: SGAN" in words
 
 
+def test_a_deep_choice_is_named_without_a_word_of_what_does_not_pay() -> None:
+    choice = Choice("sgan", {"boosted": 0.4, "sgan": 0.6}, "boosted", "sgan", 0.97, n_events=50)
+    said = verdict([row("boosted", 0.5, best=True, gap=0.0), row("sgan", 0.7, gap=0.2)], choice)
+    assert said["headline"].startswith("Build on: with 10 labelled frauds SGAN (AP 0.700")
+    assert "pays" not in said["headline"]
+    assert "better than it: SGAN" in " ".join(said["sentences"])
+
+
 def test_a_choice_without_evidence_says_so() -> None:
     choice = Choice("boosted", {"boosted": 0.0, "sgan": 0.0}, "boosted", "sgan", 0.0)
     words = " ".join(verdict(BOTH, choice)["sentences"])

@@ -49,10 +49,8 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
 @click.option(
     "--labels",
     type=Budgets(),
-    default=(350,),
-    show_default="350",
     help="Labels of the target that a method may see; a list gives a curve. With --group fraud: "
-    "labelled frauds, where `all` is a number too.",
+    "labelled frauds, where `all` is a number too.  [default: 350; with --group fraud 10,50,100]",
 )
 @click.option(
     "--group",
@@ -90,9 +88,7 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
     "--seeds",
     "n_seeds",
     type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Repetitions with other labels drawn.",
+    help="Repetitions with other labels drawn.  [default: 3; with --group fraud 5]",
 )
 @click.option(
     "--jobs", "n_jobs", type=click.IntRange(1), help="Processes; one for each core by default."
@@ -131,10 +127,11 @@ def command(
     with --domain and --target. With --group fraud it is one table with few labelled events. A run
     that was killed goes on when called again.
     """
-    of_fraud = {"time": time, "genuine": genuine, "alerts": alerts, "top": top}
-    fraud_given = {name: value for name, value in of_fraud.items() if value is not None}
+    # What was not given is left to the options of each group, which have other defaults.
+    given = _not_none(given)
+    fraud_given = _not_none({"time": time, "genuine": genuine, "alerts": alerts, "top": top})
     printed = {"quiet": quiet, "as_json": as_json, "report": not no_report}
-    _check_group(group, domain or target, fraud_given, given["labels"])
+    _check_group(group, domain or target, fraud_given, given.get("labels", ()))
     if group == "fraud":
         from thinfile.cli.fraud import run_fraud
 
@@ -151,6 +148,10 @@ def command(
         click.echo(f"\nReport: {page}")
     score = ["thinfile", "score", str(out / "best"), tables[-1], "--out", "scores.parquet"]
     print_next([shlex.join(score), shlex.join(_curve(tables, out, options.labels))])
+
+
+def _not_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_group(

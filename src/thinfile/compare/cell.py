@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,14 @@ class Settings:
     target_rate: float | None = None
     device: str = "cpu"
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Key(NamedTuple):
+    """Names a cell."""
+
+    method: str
+    budget: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -137,27 +145,32 @@ def run_cell(
     chosen = get_method(method)
     if TARGET_LABELS in chosen.needs and budget == 0:
         return Cell(method, budget, seed, "not applicable", "needs labels of the target")
+    return measure_cell(
+        Key(method, budget, seed),
+        lambda: _measure(task, plan, settings, chosen, budget, seed),
+    )
+
+
+def measure_cell(key: Key, measure: Callable[[], dict[str, Any]]) -> Cell:
+    """What `measure` finds, as a cell, timed; a method that fails is reported in it, not raised."""
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         # Warnings of a fit belong to its cell; what matters stands in the notes. One thread, as
         # sums of more are not the same to the last bit.
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
-            found = _measure(task, plan, settings, chosen, budget, seed)
+            found = measure()
     except Exception as error:
-        found = {"status": "failed", "error": in_one_line(error)}
+        found = {"status": "failed", "error": _in_one_line(error)}
     return Cell(
-        method,
-        budget,
-        seed,
+        *key,
         wall_seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
         **found,
     )
 
 
-def in_one_line(error: Exception) -> str:
-    """What a cell says of the fit that failed."""
+def _in_one_line(error: Exception) -> str:
     text = str(error) if isinstance(error, ThinfileError) else f"{type(error).__name__}: {error}"
     return text.splitlines()[0][:500] if text else repr(error)
 

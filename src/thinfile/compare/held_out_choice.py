@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from thinfile.compare.cell import Cell
 from thinfile.errors import DataError
@@ -51,6 +52,8 @@ def choose(
 ) -> Choice:
     """The best baseline, unless another method is surely ahead of it on rows unseen by both.
 
+    Where no method that learns from labels has such rows, it is the registry's first baseline.
+
     Parameters
     ----------
     cells
@@ -69,23 +72,50 @@ def choose(
     if not mine:
         failed = sorted({f"{c.method}: {c.error}" for c in cells if c.budget == budget})
         raise DataError(f"no method could be run: {'; '.join(failed)[:1000]}")
-    auc = {name: _mean(mine, name, y, metric) for name in dict.fromkeys(c.method for c in mine)}
+    names = dict.fromkeys(c.method for c in mine)
+    values = {name: _mean(mine, name, y, metric) for name in names}
     n_events = int((y[mine[0].label_rows] == 1).sum())
-    baselines = {m: a for m, a in auc.items() if METHODS[m].family == "baseline"}
-    others = {m: a for m, a in auc.items() if m not in baselines}
-    if not baselines or not others:
-        return Choice(
-            max(auc, key=auc.__getitem__), auc, _top(baselines), _top(others), None, n_events
-        )
+    default = _default_without_evidence(mine)
+    baselines = {m: v for m, v in values.items() if METHODS[m].family == "baseline"}
+    others = {m: v for m, v in values.items() if m not in baselines}
+    if default or not baselines or not others:
+        top = default or _top(values)
+        assert top is not None
+        return Choice(top, values, _top(baselines), _top(others), None, n_events)
     baseline, other = _top(baselines), _top(others)
     assert baseline is not None
     assert other is not None
     sureness = _sureness(mine, other, baseline, y, metric)
-    return Choice(other if sureness >= SURE else baseline, auc, baseline, other, sureness, n_events)
+    chosen = other if sureness >= SURE else baseline
+    return Choice(chosen, values, baseline, other, sureness, n_events)
 
 
-def _top(auc: dict[str, float]) -> str | None:
-    return max(auc, key=auc.__getitem__) if auc else None
+def _default_without_evidence(cells: Sequence[Cell]) -> str | None:
+    """What to take where no method that learns from labels could be measured on unseen ones.
+
+    Detectors have figures then, as they see no label; that they are alone is no reason to prefer
+    them.
+    """
+    learned = [c for c in cells if METHODS[c.method].uses_target_labels]
+    if not learned or any(len(c.label_scores) for c in learned):
+        return None
+    names = [c.method for c in learned]
+    plain = [name for name in names if METHODS[name].family == "baseline"]
+    return min(plain or names, key=list(METHODS).index)
+
+
+def mark_choices(board: pl.DataFrame, choices: Mapping[int, Choice]) -> pl.DataFrame:
+    """The board with `chosen` and `selection`: the choice by budget, and what it was made by."""
+    keys = list(zip(board["method"], board["budget"], strict=True))
+    evidence = [choices[budget].validation.get(method) for method, budget in keys]
+    return board.with_columns(
+        pl.Series("chosen", [choices[budget].name == method for method, budget in keys]),
+        pl.Series("selection", evidence, dtype=pl.Float64),
+    )
+
+
+def _top(values: dict[str, float]) -> str | None:
+    return max(values, key=values.__getitem__) if values else None
 
 
 def _mean(cells: Sequence[Cell], name: str, y: npt.NDArray[np.int8], metric: str) -> float:

@@ -8,8 +8,7 @@ from typing import Any
 
 from thinfile import params
 from thinfile.compare.expectation import Expectations
-from thinfile.errors import ParameterError
-from thinfile.methods import METHODS, get_method
+from thinfile.methods import names_of_group
 from thinfile.params import check_params
 
 _RULES = {
@@ -68,17 +67,12 @@ class Options:
         ParameterError
             If one is unknown, here or among the overrides, or needs an event log.
         """
-        for name in self.overrides or {}:
-            get_method(name)
-        tables = [name for name, method in METHODS.items() if method.group == "transfer"]
-        wanted = [get_method(name).name for name in (self.methods or tables)]
-        barred = [name for name in wanted if name not in tables]
-        if barred:
-            raise ParameterError(
-                f"methods: {', '.join(barred)} need an event log or one table: run them with "
-                "`thinfile intent` or `--group fraud`"
-            )
-        return [name for name in METHODS if name in wanted]
+        return names_of_group(
+            "transfer",
+            self.methods,
+            self.overrides or (),
+            "do not take two tables: run them with `thinfile intent` or `--group fraud`",
+        )
 
     def check(self) -> None:
         """Hold every option against its rule.

@@ -257,6 +257,19 @@ def load_result(path: str | Path) -> Result:
     )
 
 
+def write_result(
+    result: Result, folder: RunFolder, arrays: Mapping[str, npt.NDArray[Any]] | None = None
+) -> None:
+    """Write what :func:`load_result` reads, but for the cells; `arrays` lie beside the test's y."""
+    folder.write_table("results.parquet", result.cells)
+    folder.write_arrays("test.safetensors", {"y": result.test_y, **(arrays or {})})
+    folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
+    folder.write_json("label_curve.json", result.label_curve.to_dicts())
+    folder.write_json("diagnosis.json", result.diagnosis)
+    folder.write_json(PROBES, result.probes)
+    folder.write_json("verdict.json", result.verdict)
+
+
 def histories(cells: Sequence[Cell], seed: int) -> dict[tuple[str, int], list[dict[str, Any]]]:
     """Training records by method and budget, of one seed."""
     return {(c.method, c.budget): c.history for c in cells if c.seed == seed and c.history}

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from thinfile.artifact.fingerprint import fingerprint
 from thinfile.artifact.folder import choose_best, save_version
 from thinfile.compare.advice import worst_actions
-from thinfile.compare.cell import Cell, Settings, cell_key, fit_method
+from thinfile.compare.cell import Cell, Key, Settings, cell_key, fit_method
 from thinfile.compare.choice import Choice
 from thinfile.compare.diagnosis import Diagnosis, diagnose
 from thinfile.compare.folder import RunFolder, fingerprint_of
@@ -27,7 +27,6 @@ from thinfile.compare.probes.finding import Finding, leak_headline
 from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,
-    PROBES,
     Result,
     cell_table,
     histories,
@@ -35,10 +34,11 @@ from thinfile.compare.result import (
     leaderboard,
     score_matrix,
     source_samples,
+    write_result,
 )
 from thinfile.compare.task import Rows, Task
 from thinfile.compare.verdict import MORE_LABELS, choose_method, curve_method, write_verdict
-from thinfile.compare.workers import Key, run_cells
+from thinfile.compare.workers import TaskCells, finish_cells
 from thinfile.data.encode import TableEncoder
 from thinfile.density import density_ratio
 from thinfile.errors import DataError, ParameterError
@@ -223,29 +223,13 @@ class _Run:
         ]
 
     def _run(self, settings: Settings, keys: Sequence[Key]) -> None:
-        waiting = []
-        for key in keys:
-            cell = self.folder.finished(cell_key(*key))
-            if cell is None or cell.status == "failed":
-                # What failed may have been mended since: a package, memory.
-                waiting.append(key)
-            else:
-                self.cells.append(cell)
-        self.progress.start(len(keys), "comparing")
-        self.progress.advance(len(keys) - len(waiting))
-        try:
-            for cell in run_cells(
-                self.task,
-                self.plan,
-                settings,
-                waiting,
-                folder=self.folder.cells,
-                n_jobs=self.options.n_jobs,
-            ):
-                self.cells.append(cell)
-                self.progress.advance(1)
-        finally:
-            self.progress.finish()
+        self.cells += finish_cells(
+            TaskCells(self.task, self.plan, settings),
+            keys,
+            folder=self.folder,
+            n_jobs=self.options.n_jobs,
+            progress=self.progress,
+        )
 
     def _run_curve(self, settings: Settings, choices: Mapping[int, Choice]) -> None:
         """The choice at half the labels and at some more, where there are as many."""
@@ -312,14 +296,7 @@ class _Run:
         return model
 
     def _write(self, result: Result) -> None:
-        folder = self.folder
-        folder.write_table("results.parquet", result.cells)
-        folder.write_arrays("test.safetensors", {"y": result.test_y, "rows": self.plan.test})
-        folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
-        folder.write_json("label_curve.json", result.label_curve.to_dicts())
-        folder.write_json("diagnosis.json", result.diagnosis)
-        folder.write_json(PROBES, result.probes)
-        folder.write_json("verdict.json", result.verdict)
+        write_result(result, self.folder, {"rows": self.plan.test})
 
     def _save_model(self, result: Result, model: Estimator) -> None:
         verdict = result.verdict

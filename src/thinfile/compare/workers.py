@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from thinfile.compare.cell import Cell, Settings, run_cell
+from thinfile.compare.cell import Cell, Key, Settings, cell_key, run_cell
+from thinfile.compare.folder import RunFolder
 from thinfile.compare.plan import Plan
 from thinfile.compare.task import Task
+from thinfile.training.progress import Progress
 
 # One thread each: small networks and small tables lose by more, and cells run side by side.
 ONE_THREAD = {
@@ -25,20 +27,12 @@ ONE_THREAD = {
 }
 
 
-class Key(NamedTuple):
-    """Names a cell."""
-
-    method: str
-    budget: int
-    seed: int
-
-
 _state: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class _CellOf:
-    """Runs the cells of one comparison."""
+class TaskCells:
+    """Runs the cells of a comparison of two populations."""
 
     task: Task
     plan: Plan
@@ -48,25 +42,32 @@ class _CellOf:
         return run_cell(self.task, self.plan, self.settings, *key)
 
 
-def run_cells(
-    task: Task,
-    plan: Plan,
-    settings: Settings,
+def finish_cells(
+    run: Callable[[Key], Cell],
     keys: Sequence[Key],
     *,
-    folder: Path,
-    n_jobs: int | None = None,
-) -> Iterator[Cell]:
-    """Run cells and give each as it is finished and saved below `folder`.
+    folder: RunFolder,
+    n_jobs: int | None,
+    progress: Progress,
+) -> list[Cell]:
+    """All cells of `keys`: those that `folder` holds as they are, the others run now.
 
-    Parameters
-    ----------
-    keys
-        Cells to run, the order in which they are begun.
-    n_jobs
-        Processes; None takes one for each core.
+    What failed is run again, since its cause may have been mended since: a package, memory.
+    Parameters as for :func:`run_all`.
     """
-    return run_all(_CellOf(task, plan, settings), keys, folder=folder, n_jobs=n_jobs)
+    found = [folder.finished(cell_key(*key)) for key in keys]
+    cells = [cell for cell in found if cell is not None and cell.status != "failed"]
+    ready = {Key(cell.method, cell.budget, cell.seed) for cell in cells}
+    waiting = [key for key in keys if key not in ready]
+    progress.start(len(keys), "comparing")
+    progress.advance(len(cells))
+    try:
+        for cell in run_all(run, waiting, folder=folder.cells, n_jobs=n_jobs):
+            cells.append(cell)
+            progress.advance(1)
+    finally:
+        progress.finish()
+    return cells
 
 
 def run_all(
@@ -82,8 +83,10 @@ def run_all(
     ----------
     run
         Gives the cell of a key. It goes to other processes, so it must be picklable there.
-    keys, n_jobs
-        As for :func:`run_cells`.
+    keys
+        Cells to run, the order in which they are begun.
+    n_jobs
+        Processes; None takes one for each core.
     """
     n_jobs = min(n_jobs or _n_cores(), max(1, len(keys)))
     if n_jobs == 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from thinfile.compare.cell import Cell, in_one_line
+from thinfile.compare.cell import Cell, Key, measure_cell
 from thinfile.compare.plan import fold_of
-from thinfile.compare.workers import Key
 from thinfile.estimator import Estimator
 from thinfile.fraud.options import MIN_FRAUDS, FraudOptions
 from thinfile.fraud.task import FraudTask, Rows
@@ -25,7 +22,7 @@ from thinfile.table_model import UNLABELLED
 FloatArray = npt.NDArray[np.float64]
 
 N_FOLDS = 3
-"""Parts that labelled rows are cut into to score them out of fold; fewer with few frauds."""
+"""Parts that labelled rows are cut into to score them out of fold."""
 MIN_CALIBRATION_EVENTS = 5
 LEVEL_ROWS = 10_000
 """Training rows that the level of the probabilities is set by."""
@@ -40,17 +37,8 @@ class FraudCells:
 
     def __call__(self, key: Key) -> Cell:
         """Fit and score one cell. A method that fails is reported in the cell, not raised."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        found: dict[str, Any]
-        try:
-            with warnings.catch_warnings(), threadpool_limits(1):
-                warnings.simplefilter("ignore")
-                found = self._measure(get_method(key.method), key.budget, key.seed)
-        except Exception as error:
-            found = {"status": "failed", "error": in_one_line(error)}
-        found["wall_seconds"] = time.perf_counter() - wall
-        found["cpu_seconds"] = time.process_time() - cpu
-        return Cell(key.method, key.budget, key.seed, **found)
+        method = get_method(key.method)
+        return measure_cell(key, lambda: self._measure(method, key.budget, key.seed))
 
     def labelled(self, budget: int, seed: int) -> Rows:
         """Training rows whose labels a method may see: `budget` frauds, and genuine ones.
@@ -121,12 +109,12 @@ class FraudCells:
         if not method.uses_target_labels:
             return self.score(model, labelled)
         y = self.task.y[labelled]
-        n_folds = min(N_FOLDS, int((y == 1).sum()) // MIN_FRAUDS)
-        if seed >= self.options.n_evidence_seeds or n_folds < 2:
+        # With three frauds two remain in each fold's fit, with two there would be one.
+        if seed >= self.options.n_evidence_seeds or (y == 1).sum() <= MIN_FRAUDS:
             return np.empty(0)
-        folds = fold_of(y, n_folds, seed)
+        folds = fold_of(y, N_FOLDS, seed)
         scores = np.empty(len(labelled))
-        for fold in range(n_folds):
+        for fold in range(N_FOLDS):
             part = self.fit(method, labelled[folds != fold], seed)
             scores[folds == fold] = self.score(part, labelled[folds == fold])
         return scores

@@ -8,7 +8,7 @@ from typing import Any
 
 from thinfile import params
 from thinfile.errors import ParameterError
-from thinfile.methods import METHODS, get_method
+from thinfile.methods import names_of_group
 from thinfile.params import check_params
 
 ALL_LABELS = "all"
@@ -94,17 +94,9 @@ class FraudOptions:
         ParameterError
             If one is unknown, or is no method for rare events.
         """
-        for name in self.overrides:
-            get_method(name)
-        able = [name for name, method in METHODS.items() if method.group == "fraud"]
-        wanted = [get_method(name).name for name in (self.methods or able)]
-        barred = [name for name in wanted if name not in able]
-        if barred:
-            raise ParameterError(
-                f"methods: {', '.join(barred)} are not for rare events in one table; those that "
-                f"are: {', '.join(able)}"
-            )
-        return [name for name in METHODS if name in wanted]
+        return names_of_group(
+            "fraud", self.methods, self.overrides, "do not take one table with rare events"
+        )
 
     def check(self) -> None:
         """Hold every option against its rule.

@@ -16,20 +16,20 @@ import polars as pl
 
 from thinfile._version import __version__
 from thinfile.artifact.folder import choose_best, save_version
-from thinfile.compare.cell import Cell, cell_key
+from thinfile.compare.cell import Cell, Key, cell_key
 from thinfile.compare.folder import RunFolder
-from thinfile.compare.held_out_choice import Choice, choose
+from thinfile.compare.held_out_choice import Choice, choose, mark_choices
 from thinfile.compare.probes.finding import Finding, leak_headline
 from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,
-    PROBES,
     Result,
     cell_table,
     histories,
     score_matrix,
+    write_result,
 )
-from thinfile.compare.workers import Key, run_all
+from thinfile.compare.workers import finish_cells
 from thinfile.fraud.board import fraud_board
 from thinfile.fraud.cells import FraudCells, overrides_of
 from thinfile.fraud.models import save_models
@@ -104,10 +104,11 @@ class _Run:
         self.short = [n for n in wanted if n > n_frauds]
         self.top = min(options.top, len(task.test))
         self.cells = FraudCells(task, options)
+        self.settings = self._describe()
 
     def through(self) -> Result:
         is_new = not self.folder.path.exists()
-        self.folder.open(self._describe(), self._fingerprint())
+        self.folder.open(self.settings, self._fingerprint())
         finished = self._finished()
         if is_new and not any(cell.status == "ok" for cell in finished):
             shutil.rmtree(self.folder.path, ignore_errors=True)
@@ -120,21 +121,14 @@ class _Run:
 
     def _finished(self) -> list[Cell]:
         keys = [Key(m, b, s) for s in self.seeds for b in self.budgets for m in self.names]
-        known = {key: self.folder.finished(cell_key(*key)) for key in keys}
-        done = [c for c in known.values() if c is not None and c.status == "ok"]
-        ready = {Key(c.method, c.budget, c.seed) for c in done}
-        waiting = [key for key in keys if key not in ready]
-        self.progress.start(len(keys), "comparing")
-        self.progress.advance(len(done))
-        try:
-            for cell in run_all(
-                self.cells, waiting, folder=self.folder.cells, n_jobs=self.options.n_jobs
-            ):
-                done.append(cell)
-                self.progress.advance(1)
-        finally:
-            self.progress.finish()
-        return sorted(done, key=lambda c: (c.budget, self.names.index(c.method), c.seed))
+        cells = finish_cells(
+            self.cells,
+            keys,
+            folder=self.folder,
+            n_jobs=self.options.n_jobs,
+            progress=self.progress,
+        )
+        return sorted(cells, key=lambda c: (c.budget, self.names.index(c.method), c.seed))
 
     def _result(self, cells: list[Cell], choices: Mapping[int, Choice]) -> Result:
         task, options = self.task, self.options
@@ -148,7 +142,10 @@ class _Run:
             top=self.top,
             random_state=options.random_state,
         )
-        board = _with_choices(board, table, choices)
+        seconds = table.group_by("method", "budget").agg(pl.col("cpu_seconds").mean())
+        board = mark_choices(board, choices).join(
+            seconds, on=["method", "budget"], how="left", maintain_order="left"
+        )
         probes = self._probes()
         failed = sorted({f"{METHODS[c.method].title} failed: {c.error}" for c in cells if c.error})
         verdict = write_verdict(
@@ -160,7 +157,7 @@ class _Run:
             failed=failed,
         )
         return Result(
-            settings=self._describe(),
+            settings=self.settings,
             cells=table,
             leaderboard=board,
             verdict=verdict,
@@ -229,13 +226,7 @@ class _Run:
 
     def _write(self, result: Result) -> None:
         folder, task = self.folder, self.task
-        folder.write_table("results.parquet", result.cells)
-        folder.write_arrays("test.safetensors", {"y": result.test_y})
-        folder.write_json("leaderboard.json", result.leaderboard.to_dicts())
-        folder.write_json("label_curve.json", result.label_curve.to_dicts())
-        folder.write_json("diagnosis.json", result.diagnosis)
-        folder.write_json(PROBES, result.probes)
-        folder.write_json("verdict.json", result.verdict)
+        write_result(result, folder)
         parts = [
             pl.DataFrame({"row": rows, "part": name})
             for name, rows in (("train", task.train), ("test", task.test))
@@ -260,16 +251,3 @@ class _Run:
             reference=self.task.features[sample],
         )
         choose_best(saved, self.folder.path / "best")
-
-
-def _with_choices(
-    board: pl.DataFrame, cells: pl.DataFrame, choices: Mapping[int, Choice]
-) -> pl.DataFrame:
-    """Mark the choice of each budget, what it was made by, and what a fit costs."""
-    keys = list(zip(board["method"], board["budget"], strict=True))
-    evidence = [choices[budget].validation.get(method) for method, budget in keys]
-    seconds = cells.group_by("method", "budget").agg(pl.col("cpu_seconds").mean())
-    return board.with_columns(
-        pl.Series("chosen", [choices[budget].name == method for method, budget in keys]),
-        pl.Series("selection", evidence, dtype=pl.Float64),
-    ).join(seconds, on=["method", "budget"], how="left", maintain_order="left")

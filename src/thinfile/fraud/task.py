@@ -161,8 +161,8 @@ def _split(
         )
     else:
         drawn = [
-            rng.permutation(np.flatnonzero(y == value))[: round((y == value).sum() * share)]
-            for value, share in ((0, options.test_share), (1, options.test_share))
+            rng.permutation(rows)[: round(len(rows) * options.test_share)]
+            for rows in (np.flatnonzero(y == value) for value in (0, 1))
         ]
         test = np.sort(np.concatenate(drawn))
         train = np.setdiff1d(np.arange(len(y)), test)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +11,7 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from thinfile.compare.cell import Cell, in_one_line
-from thinfile.compare.workers import Key
+from thinfile.compare.cell import Cell, Key, measure_cell
 from thinfile.data.split import draw_labels
 from thinfile.estimator import UNLABELLED, Estimator
 from thinfile.intent.recipe import CUT
@@ -65,17 +62,8 @@ class IntentCells:
 
     def __call__(self, key: Key) -> Cell:
         """Fit and score one cell. A method that fails is reported in the cell, not raised."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        found: dict[str, Any]
-        try:
-            with warnings.catch_warnings(), threadpool_limits(1):
-                warnings.simplefilter("ignore")
-                found = self._measure(get_method(key.method), key.budget, key.seed)
-        except Exception as error:
-            found = {"status": "failed", "error": in_one_line(error)}
-        found["wall_seconds"] = time.perf_counter() - wall
-        found["cpu_seconds"] = time.process_time() - cpu
-        return Cell(key.method, key.budget, key.seed, **found)
+        method = get_method(key.method)
+        return measure_cell(key, lambda: self._measure(method, key.budget, key.seed))
 
     def labelled(self, budget: int, seed: int) -> Rows:
         """Training and validation rows whose labels a method may see."""

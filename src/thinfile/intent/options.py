@@ -8,7 +8,7 @@ from typing import Any
 
 from thinfile import params
 from thinfile.errors import ParameterError
-from thinfile.methods import METHODS, get_method
+from thinfile.methods import names_of_group
 from thinfile.params import check_params
 
 PLANS = ("snapshots", "recipe", "literal-recipe")
@@ -102,17 +102,7 @@ class IntentOptions:
         ParameterError
             If one is unknown, or is no method for event logs.
         """
-        for name in self.overrides:
-            get_method(name)
-        events = [name for name, method in METHODS.items() if method.needs_events]
-        wanted = [get_method(name).name for name in (self.methods or events)]
-        barred = [name for name in wanted if name not in events]
-        if barred:
-            raise ParameterError(
-                f"methods: {', '.join(barred)} do not take an event log; those that do are "
-                + ", ".join(events)
-            )
-        return [name for name in METHODS if name in wanted]
+        return names_of_group("intent", self.methods, self.overrides, "do not take an event log")
 
     def check(self) -> None:
         """Hold every option against its rule.

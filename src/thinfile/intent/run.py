@@ -17,23 +17,23 @@ import polars as pl
 from thinfile._version import __version__
 from thinfile.artifact.atomic import writing
 from thinfile.artifact.folder import choose_best
-from thinfile.compare.cell import Cell, cell_key
+from thinfile.compare.cell import Cell, Key, cell_key
 from thinfile.compare.folder import RunFolder
-from thinfile.compare.held_out_choice import Choice, choose
+from thinfile.compare.held_out_choice import Choice, choose, mark_choices
 from thinfile.compare.probes.finding import Finding, leak_headline
 from thinfile.compare.probes.splits import probe_split
 from thinfile.compare.probes.tables import probe_tables
 from thinfile.compare.result import (
     LEVEL,
-    PROBES,
     Result,
     cell_table,
     histories,
     label_curve,
     leaderboard,
     score_matrix,
+    write_result,
 )
-from thinfile.compare.workers import Key, run_all
+from thinfile.compare.workers import finish_cells
 from thinfile.intent.board import group_board
 from thinfile.intent.cells import IntentCells
 from thinfile.intent.model import IntentModel, save_model
@@ -116,10 +116,11 @@ class _Run:
             options.device,
             dict(options.overrides),
         )
+        self.settings = self._describe()
 
     def through(self) -> IntentResult:
         is_new = not self.folder.path.exists()
-        self.folder.open(self._describe(), self._fingerprint())
+        self.folder.open(self.settings, self._fingerprint())
         finished = self._finished()
         if is_new and not any(cell.status == "ok" for cell in finished):
             shutil.rmtree(self.folder.path, ignore_errors=True)
@@ -131,21 +132,14 @@ class _Run:
 
     def _finished(self) -> list[Cell]:
         keys = [Key(m, b, s) for s in self.seeds for b in self.budgets for m in self.names]
-        known = {key: self.folder.finished(cell_key(*key)) for key in keys}
-        done = [c for c in known.values() if c is not None and c.status == "ok"]
-        ready = {Key(c.method, c.budget, c.seed) for c in done}
-        waiting = [key for key in keys if key not in ready]
-        self.progress.start(len(keys), "comparing")
-        self.progress.advance(len(done))
-        try:
-            for cell in run_all(
-                self.cells, waiting, folder=self.folder.cells, n_jobs=self.options.n_jobs
-            ):
-                done.append(cell)
-                self.progress.advance(1)
-        finally:
-            self.progress.finish()
-        return sorted(done, key=lambda c: (c.budget, self.names.index(c.method), c.seed))
+        cells = finish_cells(
+            self.cells,
+            keys,
+            folder=self.folder,
+            n_jobs=self.options.n_jobs,
+            progress=self.progress,
+        )
+        return sorted(cells, key=lambda c: (c.budget, self.names.index(c.method), c.seed))
 
     def _result(self, cells: list[Cell], choices: Mapping[int, Choice]) -> IntentResult:
         task, seed = self.task, self.options.random_state
@@ -153,7 +147,7 @@ class _Run:
         table = cell_table(cells, y)
         scores = score_matrix(cells, len(y), self.seeds)
         board = leaderboard(table, y, scores, random_state=seed)
-        board = _with_choices(board, choices)
+        board = mark_choices(board, choices)
         groups = group_board(
             y, scores, task.is_past_buyer[task.test], top=self.options.top, random_state=seed
         )
@@ -162,7 +156,7 @@ class _Run:
         verdict = write_verdict(groups, choices, leak_headline(probes), task.title, failed)
         return IntentResult(
             Result(
-                settings=self._describe(),
+                settings=self.settings,
                 cells=table,
                 leaderboard=board,
                 verdict=verdict,
@@ -228,15 +222,8 @@ class _Run:
         return digest.hexdigest()
 
     def _write(self, result: IntentResult) -> None:
-        folder, found = self.folder, result.result
-        folder.write_table("results.parquet", found.cells)
-        folder.write_arrays("test.safetensors", {"y": found.test_y})
-        folder.write_json("leaderboard.json", found.leaderboard.to_dicts())
-        folder.write_json("label_curve.json", found.label_curve.to_dicts())
-        folder.write_json("diagnosis.json", found.diagnosis)
-        folder.write_json("groups.json", result.groups.to_dicts())
-        folder.write_json(PROBES, result.probes)
-        folder.write_json("verdict.json", found.verdict)
+        write_result(result.result, self.folder)
+        self.folder.write_json("groups.json", result.groups.to_dicts())
 
     def _save_model(self, result: IntentResult, choices: Mapping[int, Choice]) -> None:
         """Save the choice, and rank every customer known at the log's end by it."""
@@ -265,13 +252,3 @@ class _Run:
         ranked = model.score(self.task.log).sort("probability", descending=True)
         with writing(self.folder.path / "audience.parquet") as temporary:
             ranked.with_row_index("rank", offset=1).write_parquet(temporary)
-
-
-def _with_choices(board: pl.DataFrame, choices: Mapping[int, Choice]) -> pl.DataFrame:
-    """Mark the choice of each budget, and the value that it was made by."""
-    keys = list(zip(board["method"], board["budget"], strict=True))
-    by_validation = [choices[budget].validation.get(method) for method, budget in keys]
-    return board.with_columns(
-        pl.Series("chosen", [choices[budget].name == method for method, budget in keys]),
-        pl.Series("selection", by_validation, dtype=pl.Float64),
-    )

@@ -315,7 +315,7 @@ def _many(
         for chunk in _chunks(weights.shape):
             # Rows first: a row's weights lie together, so sorting moves whole blocks of memory.
             by_row = np.ascontiguousarray(weights[chunk].T)[order]
-            results[chunk] = metric(_cumulate_to(labels[order], by_row, ends))
+            results[chunk] = metric(_cumulate(labels[order], by_row, ends))
     return results
 
 
@@ -326,8 +326,8 @@ def _without_runs(labels: Floats, ends: NDArray[np.intp]) -> NDArray[np.intp]:
     return kept
 
 
-def _cumulate_to(labels: Floats, weights: NDArray[Any], ends: NDArray[np.intp]) -> Cumulated:
-    """As `_cumulate`, of whole weights and without sums in between."""
+def _cumulate(labels: Floats, weights: NDArray[Any], ends: NDArray[np.intp]) -> Cumulated:
+    """Sum sorted weights (rows, draws) by class, from the top to each of `ends`."""
     events = np.flatnonzero(labels)
     zeros = np.zeros((1, weights.shape[1]))
     of_events = np.cumsum(weights[events], axis=0, dtype=np.float64)
@@ -347,15 +347,6 @@ def _order(scores: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     order = np.argsort(-scores, kind="stable")
     changes = np.flatnonzero(np.diff(scores[order]))
     return order, np.append(changes, scores.size - 1)
-
-
-def _cumulate(labels: Floats, weights: Floats, ends: NDArray[np.intp]) -> Cumulated:
-    """Sum sorted weights (rows, draws) by class, from the top to each end of a tie."""
-    positive = np.cumsum(weights * labels[:, None], axis=0)
-    total = np.cumsum(weights, axis=0)
-    if ends.size < labels.size:
-        positive, total = positive[ends], total[ends]
-    return positive, np.subtract(total, positive, out=total)
 
 
 def _shares(

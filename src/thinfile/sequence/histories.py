@@ -18,7 +18,7 @@ from torch import nn
 from thinfile.data.encode import STATE_FORMAT, Encoded, TableEncoder
 from thinfile.data.encode_events import EncodedEvents, EventEncoder
 from thinfile.data.histories_check import PREFIX
-from thinfile.errors import DataError, SchemaError
+from thinfile.errors import DataError
 from thinfile.estimator import Estimator, State, TrainingData
 from thinfile.nn.sequence import HistoryEncoder
 from thinfile.schema.column import Column
@@ -84,10 +84,12 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
         labels = self._read_labels(y)
         check_consistent_length(frame, labels)
         is_target = self._read_domain(domain, labels)
-        self._fit_encoders(frame)
-        return HistoryData(self._encode_frame(frame), labels, is_target, self._time(frame))
+        parsed = self._parse_fitted(frame) if self.schema_.features else pl.DataFrame()
+        self._fit_encoders(frame, parsed)
+        encoded = self._encode_parsed(parsed, frame)
+        return HistoryData(encoded, labels, is_target, self._time(frame))
 
-    def _fit_encoders(self, frame: pl.DataFrame) -> None:
+    def _fit_encoders(self, frame: pl.DataFrame, parsed: pl.DataFrame) -> None:
         self.event_encoder_ = EventEncoder(
             max_categories=self.max_categories, max_events=self.max_events
         ).fit(frame)
@@ -95,10 +97,8 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
         has_events = bool(self.event_encoder_.number_names_)
         if self.schema_.features:
             try:
-                self.encoder_ = self._make_encoder().fit(self.schema_.parse(frame).frame)
+                self.encoder_ = self._make_encoder().fit(parsed)
                 return
-            except SchemaError:
-                raise
             except DataError:
                 if not has_events:
                     raise
@@ -111,18 +111,19 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
         self.encoder_ = _no_columns(self._make_encoder())
 
     def _encode(self, X: Any) -> EncodedHistories:
-        return self._encode_frame(self._read_table(plain_lists(X), fitting=False))
+        table = self._read_table(plain_lists(X), fitting=False)
+        parsed = self._parse_frame(table) if self._has_static else pl.DataFrame()
+        return self._encode_parsed(parsed, table)
+
+    @property
+    def _has_static(self) -> bool:
+        return bool(self.encoder_.number_names_ or self.encoder_.code_names_)
 
     def _encode_parsed(self, parsed: pl.DataFrame, table: pl.DataFrame) -> EncodedHistories:
-        return self._encode_frame(table)
-
-    def _encode_frame(self, frame: pl.DataFrame) -> EncodedHistories:
-        events = self.event_encoder_.transform(frame)
-        if not self.encoder_.number_names_ and not self.encoder_.code_names_:
-            n = frame.height
-            static = Encoded(np.empty((n, 0), np.float32), np.empty((n, 0), np.int32))
-        else:
-            static = self.encoder_.transform(self.schema_.parse(frame).frame)
+        events, n = self.event_encoder_.transform(table), table.height
+        static = Encoded(np.empty((n, 0), np.float32), np.empty((n, 0), np.int32))
+        if self._has_static:
+            static = self.encoder_.transform(parsed)
         return EncodedHistories(static.numbers, static.codes, events)
 
     def _histories(self, encoded: Encoded) -> EncodedHistories:

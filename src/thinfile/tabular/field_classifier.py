@@ -75,7 +75,7 @@ class FieldClassifier(NetworkClassifier):
         split = self._later(frame, labels)
         if not self.schema_.features:
             raise DataError(f"X has {frame.width} columns, none of which is a feature")
-        parsed = self.schema_.parse(frame).frame
+        parsed = self._parse_fitted(frame)
         shown = parsed if split is None else parsed[np.setdiff1d(np.arange(len(labels)), split[1])]
         self.encoder_ = self._field_encoder().fit(shown)
         self.notes_ += self.encoder_.collisions_ + inexact_ids(frame, self._id_columns())
@@ -122,7 +122,7 @@ class FieldClassifier(NetworkClassifier):
         frame = self._read_table(X, fitting=False)
         for line in inexact_ids(frame, self._id_columns()):
             warnings.warn(line, ThinfileWarning, stacklevel=4)
-        return self.encoder_.transform(self.schema_.parse(frame).frame, strict=strict)
+        return self.encoder_.transform(self._parse_frame(frame), strict=strict)
 
     def _encode(self, X: Any) -> Fields:
         fields = self._fields(X, strict=self.strict)

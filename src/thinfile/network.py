@@ -18,12 +18,12 @@ from torch import nn
 
 from thinfile import params
 from thinfile.data.encode import Encoded
-from thinfile.errors import ArtifactError
 from thinfile.estimator import Estimator, FloatArray, State, TrainingData, target_row_weight
 from thinfile.metrics.ranking import ks, roc_auc
 from thinfile.nn.blocks import Dense
 from thinfile.nn.embeddings import TableInput
 from thinfile.nn.losses import binary_cross_entropy
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.training.batches import Batches, TensorBatches
 from thinfile.training.device import choose_device, lean_cpu, seeded
@@ -119,7 +119,7 @@ class NetworkClassifier(Estimator):
     def get_weights(self) -> dict[str, npt.NDArray[Any]]:
         """Every weight and running statistic of the network by name, as copies."""
         check_is_fitted(self, "network_")
-        return {k: v.detach().cpu().numpy().copy() for k, v in self.network_.state_dict().items()}
+        return get_weights(self.network_)
 
     def set_weights(self, weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Replace the weights by arrays of the same names and shapes.
@@ -132,8 +132,7 @@ class NetworkClassifier(Estimator):
         check_is_fitted(self, "encoder_")
         if not hasattr(self, "network_"):
             self.network_ = self._build().eval()
-        _check_weights(self.network_.state_dict(), weights)
-        self.network_.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
+        set_weights(self.network_, weights)
         return self
 
     # What a method defines -------------------------------------------------------------------
@@ -247,19 +246,3 @@ class NetworkClassifier(Estimator):
     def _load(self, state: State) -> None:
         self.network_ = self._build().eval()
         self.set_weights(state.arrays)
-
-
-def _check_weights(
-    known: Mapping[str, torch.Tensor], weights: Mapping[str, npt.NDArray[Any]]
-) -> None:
-    missing, unknown = sorted(set(known) - set(weights)), sorted(set(weights) - set(known))
-    differing = [
-        f"{name} is {np.shape(weights[name])}, must be {tuple(known[name].shape)}"
-        for name in sorted(set(known) & set(weights))
-        if np.shape(weights[name]) != tuple(known[name].shape)
-    ]
-    if missing or unknown or differing:
-        raise ArtifactError(
-            f"weights do not fit the network: missing {missing}, unknown {unknown}, "
-            f"of another shape {differing}"
-        )

@@ -9,6 +9,7 @@ import pytest
 from thinfile.anomaly.detected import DetectorClassifier
 from thinfile.anomaly.outlier_score import OutlierScore
 from thinfile.errors import ParameterError
+from thinfile.metrics.ranking import average_precision
 
 NESTED = pytest.mark.parametrize("name", ["autoencoder", "vae"])
 SHORT = {"max_epochs": 2, "widths": (8,)}
@@ -23,6 +24,20 @@ def test_labels_do_not_change_the_order_of_rows(transactions: Any) -> None:
         for y in (transactions.y, turned)
     ]
     np.testing.assert_array_equal(np.argsort(scores[0]), np.argsort(scores[1]))
+
+
+@pytest.mark.parametrize("n_unlabelled", [2_000, 0])
+def test_known_frauds_do_not_pass_for_usual(n_unlabelled: int) -> None:
+    """With a third of the labelled rows frauds, far out rows stay unusual."""
+    rng = np.random.default_rng(0)
+    genuine, frauds = rng.normal(size=(n_unlabelled + 600, 2)), rng.normal(6, 1, size=(300, 2))
+    X = np.concatenate([genuine, frauds])
+    y = np.repeat([-1, 0, 1], [n_unlabelled, 600, 300])
+    new, truth = rng.normal(size=(400, 2)), np.repeat([0, 1], [200, 200])
+    new[200:] += 6
+    for detector in ("ecod", "isolation_forest"):
+        model = DetectorClassifier(detector=detector, random_state=0).fit(X, y)
+        assert average_precision(truth, model.anomaly_score(new)) > 0.99
 
 
 def test_a_detector_that_finds_the_others_says_so(transactions: Any) -> None:

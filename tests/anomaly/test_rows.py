@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from thinfile.anomaly.rows import DrawnBatches, FewLabels, few_labels
+from thinfile.anomaly.rows import MIN_USUAL, DrawnBatches, FewLabels, few_labels
 from thinfile.data.encode import Encoded
 from thinfile.estimator import TrainingData
 
@@ -32,6 +32,16 @@ def test_draws_give_each_kind_its_share(n_unlabelled: int) -> None:
     assert weight.sum() == pytest.approx(1.0)
     assert weight[:2].sum() == pytest.approx(0.2)
     assert weight[2:7].sum() == pytest.approx(0.2 if n_unlabelled else 0.8)
+
+
+def test_detectors_learn_what_is_usual_from_rows_without_a_label() -> None:
+    events, others = np.arange(3), np.arange(3, 10)
+    many = FewLabels(events, others, np.arange(10, 10 + MIN_USUAL))
+    np.testing.assert_array_equal(many.usual, many.unlabelled)
+    few = FewLabels(events, others, np.arange(10, 12))
+    np.testing.assert_array_equal(few.usual, np.arange(3, 12))
+    none = np.empty(0, np.intp)
+    np.testing.assert_array_equal(FewLabels(events, none, none).usual, events)
 
 
 def test_batches_are_drawn_by_weight() -> None:

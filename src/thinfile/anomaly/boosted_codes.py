@@ -32,8 +32,9 @@ WITH_CODES = ("autoencoder", "vae")
 class BoostedCodesClassifier(Estimator):
     """Boosted trees (LightGBM) on the labels, with what detectors saw in all rows as columns.
 
-    Detectors are fitted without labels on all rows. Their scores, and the codes of those that
-    have them, stand beside the columns, and boosted trees learn from the labelled rows. Use it
+    Detectors are fitted on the rows without a label (and on those known to be no events where the
+    former are fewer than 1,000). Their scores, and the codes of those that have them, stand beside
+    the columns, and boosted trees learn from the labelled rows. Use it
     where unlabelled rows are many and labelled events some dozen. Do not expect a score to help
     that finds nothing alone: compare with boosted trees on the columns.
 
@@ -120,7 +121,9 @@ class BoostedCodesClassifier(Estimator):
         kinds = few_labels(
             type(self).__name__, data, self.max_unlabelled, np.random.default_rng(seed)
         )
-        rows = data.encoded.take(kinds.all)
+        # Not the labelled rows: trees would learn from scores of rows that a detector has seen,
+        # and apply that to rows that it has not.
+        rows = data.encoded.take(kinds.usual)
         cardinalities = tuple(self.encoder_.cardinalities_)
         self._outliers = [outlier.fit(rows, cardinalities, seed) for outlier in self._unfitted()]
         labelled = data.encoded.take(np.flatnonzero(data.is_labelled))

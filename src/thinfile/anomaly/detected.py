@@ -24,6 +24,9 @@ STATE_NAME = "detector"
 class DetectorClassifier(Estimator):
     """An anomaly detector fitted without labels; the labels only make its score a probability.
 
+    It is fitted on the rows without a label. Where these are fewer than 1,000, rows known to be no
+    events are taken too; known events never are, as they would pass for usual.
+
     Use it to learn what can be found without any label, and as the baseline that a method with
     labels has to beat. Do not expect more of it: frauds are made to look like other
     transactions, and most unusual transactions are genuine. In two periods of the published card
@@ -99,11 +102,11 @@ class DetectorClassifier(Estimator):
         kinds = few_labels(
             type(self).__name__, data, self.max_unlabelled, np.random.default_rng(seed)
         )
-        rows = data.encoded.take(kinds.all)
         self._outlier = OutlierScore(self.detector, self.settings).fit(
-            rows, tuple(self.encoder_.cardinalities_), seed
+            data.encoded.take(kinds.usual), tuple(self.encoder_.cardinalities_), seed
         )
         self.history_ += self._outlier.history
+        rows = data.encoded.take(kinds.all)
         scores, y = self._outlier.score(rows), kinds.labels
         known = y >= 0
         self.score_calibration_ = ScoreCalibration.fit(scores, scores[known], y[known])

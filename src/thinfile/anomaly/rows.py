@@ -14,6 +14,9 @@ from thinfile.estimator import FloatArray, TrainingData
 
 Rows = npt.NDArray[np.intp]
 
+MIN_USUAL = 1_000
+"""Rows without a label below which detectors learn from labelled ones too."""
+
 
 @dataclass(frozen=True)
 class FewLabels:
@@ -27,6 +30,19 @@ class FewLabels:
     def all(self) -> Rows:
         """Events, others and unlabelled rows, in this order."""
         return np.concatenate([self.events, self.others, self.unlabelled])
+
+    @property
+    def usual(self) -> Rows:
+        """Rows that a detector learns from what is usual: those without a label.
+
+        Known events are far more frequent among the labelled rows than among new ones, so that a
+        detector fitted to them takes them for usual. Where few rows are without a label, those
+        known to be no events are taken too, and only events where there is nothing else.
+        """
+        if len(self.unlabelled) >= MIN_USUAL:
+            return self.unlabelled
+        plain = np.concatenate([self.others, self.unlabelled])
+        return plain if len(plain) else self.events
 
     @property
     def labels(self) -> npt.NDArray[np.int8]:

@@ -20,8 +20,8 @@ from thinfile.anomaly.calibrated import ScoreCalibration
 from thinfile.anomaly.rows import DrawnBatches, FewLabels, few_labels
 from thinfile.baselines.boosted_rest import FEW_LABEL_RULES
 from thinfile.data.encode import SCALINGS, Encoded, TableEncoder
-from thinfile.errors import ArtifactError
 from thinfile.estimator import Estimator, FloatArray, State, TrainingData
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.training.device import choose_device, lean_cpu, seeded
 from thinfile.training.loop import train
@@ -63,7 +63,7 @@ class ScoreNetworkClassifier(Estimator):
     def get_weights(self) -> dict[str, npt.NDArray[Any]]:
         """Every weight and running statistic of the network by name, as copies."""
         check_is_fitted(self, "network_")
-        return {k: v.detach().cpu().numpy().copy() for k, v in self.network_.state_dict().items()}
+        return get_weights(self.network_)
 
     def set_weights(self, weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Replace the weights by arrays of the same names and shapes.
@@ -76,19 +76,7 @@ class ScoreNetworkClassifier(Estimator):
         check_is_fitted(self, "encoder_")
         if not hasattr(self, "network_"):
             self.network_ = self._build().eval()
-        known = self.network_.state_dict()
-        wrong = sorted(
-            name
-            for name in set(known) | set(weights)
-            if name not in known
-            or name not in weights
-            or np.shape(weights[name]) != tuple(known[name].shape)
-        )
-        if wrong:
-            raise ArtifactError(
-                f"weights do not fit the network: missing, unknown or of another shape: {wrong}"
-            )
-        self.network_.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
+        set_weights(self.network_, weights)
         return self
 
     # What a method defines -------------------------------------------------------------------

@@ -27,7 +27,6 @@ from thinfile.generative.autoencoder_network import (
     codes_of,
     column_errors,
     decoded,
-    load_weights,
 )
 from thinfile.generative.autoencoder_training import Plan, train_autoencoder
 from thinfile.generative.column_errors import (
@@ -36,6 +35,7 @@ from thinfile.generative.column_errors import (
     row_errors,
     usual_errors,
 )
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.table_model import State, TableData
 from thinfile.training.device import choose_device, lean_cpu, seeded
@@ -376,7 +376,7 @@ class Autoencoder(TransformerMixin, Detector):  # type: ignore[misc]
         return [*self.encoder_.number_columns_, *self.encoder_.code_columns_]
 
     def _state(self) -> State:
-        weights = {f"network.{k}": v.numpy() for k, v in self.network_.state_dict().items()}
+        weights = get_weights(self.network_, start="network.")
         return State(
             values={"latent_size": self.latent_size_, "n_validation": self.n_validation_},
             arrays={**weights, "usual_errors": self.usual_errors_},
@@ -387,4 +387,4 @@ class Autoencoder(TransformerMixin, Detector):  # type: ignore[misc]
         self.n_validation_ = state.values["n_validation"]
         self.usual_errors_ = state.arrays["usual_errors"]
         self.network_ = AutoencoderNetwork(settings.layout_of(self)).eval()
-        load_weights(self.network_, state.arrays)
+        set_weights(self.network_, state.arrays, start="network.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from thinfile.data.encode import Encoded
-from thinfile.errors import ArtifactError
 from thinfile.nn.blocks import Dense
 from thinfile.nn.convolution import ConvDecoder, ConvEncoder
 from thinfile.nn.embeddings import TableInput
@@ -187,24 +186,3 @@ def as_tensors(encoded: Encoded, device: torch.device) -> tuple[Tensor, Tensor]:
     """Numbers and codes on a device."""
     numbers = torch.from_numpy(encoded.numbers).to(device)
     return numbers, torch.from_numpy(encoded.codes).to(device, torch.int64)
-
-
-def load_weights(network: nn.Module, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays named ``network.…`` into a network of the same shapes.
-
-    Raises
-    ------
-    ArtifactError
-        If a name is missing or unknown, or a shape differs.
-    """
-    start = "network."
-    weights = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-    known = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    given = {k: tuple(v.shape) for k, v in weights.items()}
-    if known != given:
-        wrong = sorted(k for k in known.keys() | given.keys() if known.get(k) != given.get(k))
-        raise ArtifactError(
-            f"weights do not fit the network: {len(wrong)} are missing, unknown or of another "
-            f"shape (first: {wrong[0]!r}, {given.get(wrong[0])}, must be {known.get(wrong[0])})"
-        )
-    network.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})

@@ -6,23 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
-import torch
 from torch import nn
 
-from thinfile.errors import ArtifactError
 from thinfile.generative.duel import Game
+from thinfile.nn.weights import get_weights, set_weights
 
 SIDES = ("generator", "discriminator")
 
 
 def get_both(game: Game) -> dict[str, npt.NDArray[Any]]:
     """Every weight and running statistic of both networks by name, as copies."""
-    weights = {}
-    for side in SIDES:
-        module: nn.Module = getattr(game, side)
-        for name, value in module.state_dict().items():
-            weights[f"{side}.{name}"] = value.detach().cpu().numpy().copy()
-    return weights
+    parts = [get_weights(getattr(game, side), start=f"{side}.") for side in SIDES]
+    return {name: array for part in parts for name, array in part.items()}
 
 
 def set_both(game: Game, weights: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -35,15 +30,5 @@ def set_both(game: Game, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """
     for side in SIDES:
         module: nn.Module = getattr(game, side)
-        start = f"{side}."
-        own = {
-            name.removeprefix(start): torch.as_tensor(value)
-            for name, value in weights.items()
-            if name.startswith(start)
-        }
-        try:
-            module.load_state_dict(own)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ArtifactError(f"weights do not fit the {side}: {reason}") from error
+        set_weights(module, weights, start=f"{side}.", owner=f"the {side}")
         module.eval()

@@ -19,7 +19,6 @@ from torch import Tensor
 from thinfile.data.encode import Encoded
 from thinfile.data.images import ImageEncoder
 from thinfile.data.mixed import MixedEncoder
-from thinfile.errors import ArtifactError
 from thinfile.estimator import Estimator, FloatArray, State, TrainingData
 from thinfile.generative.sgan_draws import ClassTable, SganBatches, SganRows, as_columns
 from thinfile.generative.sgan_layout import SganLayout
@@ -37,6 +36,7 @@ from thinfile.generative.sgan_plan import (
 from thinfile.generative.sgan_reference import REFERENCE, class_weights
 from thinfile.generative.sgan_rules import SGAN_RULES
 from thinfile.generative.sgan_training import SganSettings, SganTraining, given_settings
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.training.device import choose_device, lean_cpu, seeded
 from thinfile.training.loop import train
@@ -368,7 +368,7 @@ class SGANClassifier(Estimator):
     def get_weights(self) -> dict[str, npt.NDArray[Any]]:
         """Every weight and running statistic of the discriminator by name, as copies."""
         check_is_fitted(self, "network_")
-        return {k: v.detach().cpu().numpy().copy() for k, v in self.network_.state_dict().items()}
+        return get_weights(self.network_)
 
     def set_weights(self, weights: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Replace the discriminator's weights by arrays of the same names and shapes.
@@ -380,11 +380,7 @@ class SGANClassifier(Estimator):
         """
         check_is_fitted(self, "n_members_")
         network = self._layout().discriminator().eval()
-        try:
-            network.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
-        except RuntimeError as error:
-            text = " ".join(str(error).split())
-            raise ArtifactError(f"weights do not fit the network: {text}") from None
+        set_weights(network, weights)
         self.network_ = network
         return self
 

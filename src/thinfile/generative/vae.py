@@ -18,7 +18,7 @@ from thinfile.data.images import ImageEncoder
 from thinfile.data.mixed import MixedEncoder
 from thinfile.data.row_hash import Hashes, row_hashes
 from thinfile.detector import Detector, FloatArray
-from thinfile.errors import ArtifactError, ParameterError
+from thinfile.errors import ParameterError
 from thinfile.generative.vae_bank import ConditionBank
 from thinfile.generative.vae_draws import VAEDraws, pixel_hashes
 from thinfile.generative.vae_layout import VAELayout
@@ -35,6 +35,7 @@ from thinfile.generative.vae_plan import (
 )
 from thinfile.generative.vae_rows import VAERows
 from thinfile.generative.vae_training import VAESettings, active_at_end, train_vae
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.random_state import RandomState
 from thinfile.schema.model import Schema
@@ -374,9 +375,7 @@ class VAE(TransformerMixin, Detector):  # type: ignore[misc]
         return row_hashes(parsed)
 
     def _state(self) -> State:
-        weights = self.network_.state_dict()
-        arrays = {name: value.detach().cpu().numpy().copy() for name, value in weights.items()}
-        arrays[_HASHES] = self.row_hashes_
+        arrays = {**get_weights(self.network_), _HASHES: self.row_hashes_}
         return State(
             values={
                 "layout": self.layout_.to_state(),
@@ -394,7 +393,4 @@ class VAE(TransformerMixin, Detector):  # type: ignore[misc]
         self.bank_ = ConditionBank.load(self.layout_, self.encoder_, state)
         self.network_ = build_network(self, self.layout_, self.encoder_, self.latent_size_).eval()
         weights = {k: v for k, v in state.arrays.items() if not k.startswith(KEPT)}
-        try:
-            self.network_.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
-        except RuntimeError as error:
-            raise ArtifactError(f"weights do not fit the network: {error}") from None
+        set_weights(self.network_, weights)

@@ -7,14 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.utils.validation import check_is_fitted
 
 from thinfile import params
 from thinfile.data.encode import Encoded, TableEncoder
-from thinfile.errors import ArtifactError
 from thinfile.estimator import FloatArray, State, TrainingData, target_row_weight
-from thinfile.nn.sequence import HistoryEncoder
+from thinfile.nn.weights import set_weights
 from thinfile.params import Rule
 from thinfile.sequence.histories import EncodedHistories, HistoryEstimator, embed
 from thinfile.sequence.pretrain import (
@@ -226,12 +224,4 @@ class EmbeddedClassifier(HistoryEstimator):
         self.encoder_network_ = None
         if self.event_encoder_.number_names_:
             self.encoder_network_ = build_encoder(self).eval()
-            _put_in(self.encoder_network_, state.arrays)
-
-
-def _put_in(network: HistoryEncoder, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-    try:
-        network.load_state_dict({name: torch.as_tensor(w) for name, w in weights.items()})
-    except RuntimeError as error:  # torch names what is missing, unknown or of another shape
-        words = " ".join(str(error).split())[:300]
-        raise ArtifactError(f"weights do not fit the encoder: {words}") from None
+            set_weights(self.encoder_network_, state.arrays, owner="the encoder")

@@ -15,6 +15,7 @@ from torch import Tensor
 from thinfile import params
 from thinfile.data.windows import Windows
 from thinfile.errors import ArtifactError, DataError, ParameterError
+from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule, check_params
 from thinfile.sequence.window_errors import WindowErrors
 from thinfile.sequence.window_network import WindowNetwork
@@ -202,7 +203,7 @@ class WindowModel(OutlierMixin, TransformerMixin, BaseEstimator):  # type: ignor
     def get_state(self) -> State:
         """All that was fitted, in parts that need no pickle."""
         check_is_fitted(self, "offset_")
-        weights = {k: v.detach().numpy().copy() for k, v in self.network_.state_dict().items()}
+        weights = get_weights(self.network_)
         values = {
             "channels": list(self.channels_),
             "n_steps": self.n_steps_,
@@ -227,11 +228,10 @@ class WindowModel(OutlierMixin, TransformerMixin, BaseEstimator):  # type: ignor
         try:
             for name in FITTED_ARRAYS:
                 setattr(self, f"{name}_", np.asarray(state.arrays[name]))
-            weights = {k: v for k, v in state.arrays.items() if k not in FITTED_ARRAYS}
-            self.network_.load_state_dict({k: torch.as_tensor(v) for k, v in weights.items()})
-        except (KeyError, RuntimeError) as error:
-            words = " ".join(str(error).split())[:300]
-            raise ArtifactError(f"weights do not fit {type(self).__name__}: {words}") from None
+        except KeyError as error:
+            raise ArtifactError(f"{type(self).__name__}: array {error} is missing") from None
+        weights = {k: v for k, v in state.arrays.items() if k not in FITTED_ARRAYS}
+        set_weights(self.network_, weights, owner=type(self).__name__)
         return self
 
     # What a model defines --------------------------------------------------------------------

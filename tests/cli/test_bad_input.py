@@ -189,7 +189,7 @@ def test_files_that_cannot_be_scored(
     [
         (
             ["old.parquet", "new.parquet", "--methods=magic"],
-            "method='magic' must be one of boosted_",
+            "method='magic' is no method; `thinfile methods` lists them all",
         ),
         (
             ["both.csv", "--domain=product", "--target=house"],

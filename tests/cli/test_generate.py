@@ -120,11 +120,11 @@ def test_rows_that_give_members_away_are_not_written_unless_accepted(call, model
     answer = call("generate", "m", *given)
     assert answer.code == 2
     assert f"{out} was not written. Do not pass these rows on" in answer.err
-    assert "--accept-risk" in answer.err
+    assert "--accept-risk --force writes them all the same" in answer.err
     assert not out.exists()
     assert page.exists()
     assert json.loads(page.with_suffix(".json").read_text())["verdict"]["risk"] == "strong"
-    answer = call("generate", "m", *given, "--accept-risk")
+    answer = call("generate", "m", *given, "--accept-risk", "--force")
     assert answer.code == 0, answer.err
     assert pl.read_parquet(out).height == 400
 
@@ -171,6 +171,23 @@ def test_faults_are_one_line_and_nothing_is_written(
         answer = call("generate", "m", *given, *arguments, *(["--json"] if as_json else []))
         refused(answer, message, as_json=as_json)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("there", ["more.parquet", "more.html", "more.json"])
+def test_a_file_that_is_there_is_replaced_only_when_told(
+    call, model, folder, tmp_path, refused, there
+):
+    old = tmp_path / there
+    old.write_bytes(b"mine")
+    given = ["--like", folder / "table.parquet", "-n", 60, "--out", tmp_path / "more.parquet"]
+    answer = call("generate", "m", *given)
+    message = f"{old} exists; name another --out, or replace what is there with --force"
+    refused(answer, message, as_json=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {there: b"mine"}
+    answer = call("generate", "m", *given, "--force")
+    assert answer.code == 0, answer.err
+    assert old.read_bytes() != b"mine"
 
 
 def test_a_table_that_is_read_is_not_replaced(call, model, folder, refused):

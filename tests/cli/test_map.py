@@ -29,6 +29,21 @@ def test_a_page_and_a_folder_are_written(call, model, files, page):
     assert "old.parquet: 240 rows" in page.read_text("utf-8")
 
 
+def test_a_perplexity_that_had_to_be_lowered_is_said(call, model, files, page):
+    said = "perplexity 30 was lowered to 19.7: 60 rows laid out together allow no more"
+    done = call("map", model, files / "old.parquet", "--out", page, *QUICK)
+    assert done.code == 0, done.err
+    assert done.err == f"thinfile: {said}\n"
+    assert said not in done.out
+    assert f"P{said[1:]}." in page.read_text("utf-8")
+    done = call("map", model, files / "old.parquet", "--out", page, *QUICK, "--json")
+    assert said in done.err
+    assert said in json.loads(done.out)["notes"]
+    given = [*QUICK, "--perplexity", 19, "--random-state", 1]
+    done = call("map", model, files / "old.parquet", "--out", page, *given)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_new_rows_are_placed_on_a_map_that_was_kept(call, model, files, page):
     kept = page.parent / "kept"
     call("map", model, files / "old.csv", "--label", "bad", "--out", page, *QUICK, "--save", kept)

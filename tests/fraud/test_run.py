@@ -92,3 +92,13 @@ def test_the_board_agrees_with_plain_figures() -> None:
     assert first["is_reference"]
     assert board[1]["difference_high"] < 0
     assert first["ap_low"] < first["ap"] < first["ap_high"]
+
+
+def test_intervals_end_at_what_so_many_alerts_can_find() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(500) < 20).astype(np.int8)
+    scores = {("boosted", 5): y + rng.normal(0, 0.3, (3, 500))}
+    (row,) = fraud_board(y, scores, alerts=0.02, top=50).to_dicts()
+    assert row["recall_high"] == 10 / 20
+    assert row["precision_high"] == 20 / 50
+    assert row["recall_low"] <= row["recall"] <= row["recall_high"]

@@ -11,13 +11,13 @@ import torch
 from torch.nn import functional
 
 from thinfile.generative.vae_bound import (
-    active_units,
     drawn_bound,
     error_of_rows,
     importance_bound,
 )
 from thinfile.generative.vae_layout import VAELayout
 from thinfile.generative.vae_network import VAENetwork, hide_labels, kl_per_unit
+from thinfile.nn.active_units import active_units, silent_units
 
 LAYOUT = VAELayout(
     smooth=(0, 2), flags=(1,), codes=(0, 1), given_numbers=(), given_codes=(),
@@ -130,6 +130,9 @@ def test_active_units() -> None:
     means = torch.stack([torch.randn(500), 0.05 * torch.randn(500), torch.zeros(500)], dim=1)
     assert active_units(means) == 1
     assert active_units(means[:1]) == 0
+    assert silent_units(2, 2) == []
+    assert silent_units(1, 3)[0].startswith("2 of the 3 units of the code are silent: a code of 1")
+    assert "depends on chance alone" in silent_units(0, 3)[0]
 
 
 def test_hidden_labels_are_zero_and_the_rest_stays() -> None:

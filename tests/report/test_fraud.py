@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from thinfile.fraud.suspects import LABEL, ROW, SCORE, SUSPECTS, load_suspects
 from thinfile.generative.autoencoder import Autoencoder
 from thinfile.report.figures.alerts import found_by_alerts, precision_by_recall
 from thinfile.report.figures.budgets import budget_figure
-from thinfile.report.fraud import fraud_subject, n_alerts, parts_of, write_fraud_report
+from thinfile.report.fraud import fraud_subject, parts_of, write_fraud_report
+from thinfile.report.shares import ceiling, n_alerts
 
 METHODS = ["boosted", "isolation_forest", "devnet", "sgan"]
 BUDGETS = [10, 50]
@@ -155,6 +158,33 @@ def test_facts_name_alerts_and_frauds(tmp_path: Path) -> None:
     assert verdict.facts[-1].note == "40 frauds (2.0%)"
 
 
+def test_what_so_many_alerts_can_find_is_said(tmp_path: Path) -> None:
+    subject = fraud_subject(make())  # 20 alerts for 40 frauds, 40 frauds for 50 alerts
+    assert (ceiling(subject, "recall"), ceiling(subject, "precision")) == (0.5, 0.8)
+    verdict, board = (
+        next(p for p in parts_of(subject, tmp_path) if p.name == name)
+        for name in ("verdict", "leaderboard")
+    )
+    assert verdict.facts[1].note.endswith("; 50.0% is the most possible")
+    assert verdict.facts[2].note.endswith("; 80.0% is the most possible")
+    assert board.tables[0].caption.endswith(
+        "20 alerts can find at most 50.0% of 40 frauds and at most 80.0% of 50 alerts can be "
+        "frauds: intervals, which come from test rows drawn again with more frauds or fewer, are "
+        "cut there."
+    )
+
+
+def test_where_alerts_suffice_nothing_is_said_of_a_ceiling(tmp_path: Path) -> None:
+    result = make()
+    settings = result.settings | {"alerts": 0.1, "top": 40}
+    board = next(
+        p
+        for p in parts_of(fraud_subject(replace(result, settings=settings)), tmp_path)
+        if p.name == "leaderboard"
+    )
+    assert board.tables[0].caption.endswith("paired with the best baseline.")
+
+
 def test_suspects_are_shown_with_what_was_expected(run: Path) -> None:
     part = next(p for p in parts_of(fraud_subject(make()), run) if p.name == "unusual")
     assert [figure.title for figure in part.figures] == [
@@ -163,6 +193,13 @@ def test_suspects_are_shown_with_what_was_expected(run: Path) -> None:
     ]
     first = [cell.text for cell in part.tables[0].rows[0]]
     assert first[:4] == ["1,234", "0.987", "amount", "900"]
+    assert all(re.fullmatch(r"[\d,]+\.\d", row[-1].text) for row in part.tables[0].rows)
+    first_caption, second_caption = (figure.caption for figure in part.figures)
+    nothing = "No column is out of the ordinary: the largest error is that of "
+    assert first_caption.startswith(f"{nothing}amount, 1.")
+    assert "Below: the error of every column; 1 is usual, and from 10 on" in first_caption
+    assert second_caption.startswith(nothing)
+    assert "Below:" not in second_caption
 
 
 def test_without_suspects_or_autoencoder_the_part_is_left_out(run: Path, tmp_path: Path) -> None:

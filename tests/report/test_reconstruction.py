@@ -10,7 +10,13 @@ import pytest
 
 from thinfile.errors import DataError
 from thinfile.generative.autoencoder import Autoencoder
-from thinfile.report.figures.reconstruction import MAX_COLUMNS, beside, image_figure, row_figure
+from thinfile.report.figures.reconstruction import (
+    MAX_COLUMNS,
+    beside,
+    image_figure,
+    out_of_the_ordinary,
+    row_figure,
+)
 
 
 def rows_of(figure: Any, field: str) -> list[dict[str, Any]]:
@@ -50,6 +56,37 @@ def test_a_row_has_its_numbers_what_came_back_and_every_columns_error(model, tab
     assert errors["V3"] == pytest.approx(model.column_errors(odd[2])["V3"][0], rel=1e-3)
     assert "V3" in figure.alt
     assert figure.still["vconcat"]
+
+
+def test_few_columns_have_wide_bars_and_many_still_fit(model, table):
+    few = row_figure(model, table).live["vconcat"]
+    assert [part["width"] for part in few] == [6 * 76] * 2
+    wide = pl.DataFrame(np.random.default_rng(0).normal(size=(60, 30)))
+    many = row_figure(Autoencoder(max_epochs=1, random_state=0).fit(wide), wide).live["vconcat"]
+    assert [part["width"] for part in many] == [30 * 30] * 2
+
+
+def test_a_row_without_an_unusual_column_is_said_to_have_none(model, table):
+    errors = model.column_errors(table)
+    row = int(errors.max_horizontal().arg_min())
+    figure = row_figure(model, table, row, how_to_read=False)
+    name = max(errors.columns, key=lambda column: errors[column][row])
+    assert figure.caption == (
+        f"No column is out of the ordinary: the largest error is that of {name}, "
+        f"{errors[name][row]:.1f} times its usual one."
+    )
+    assert figure.alt.startswith(figure.caption)
+    odd = row_figure(model, table.with_columns(V3=pl.lit(50.0)), row, how_to_read=False)
+    assert odd.caption.startswith("Out of the ordinary: ")
+    assert "V3 (" in odd.caption
+
+
+def test_many_unusual_columns_are_counted():
+    told = out_of_the_ordinary({"a": 10.0, "b": 30.0, "c": 20.0, "d": 12.0, "e": 9.9})
+    assert told == (
+        "Out of the ordinary: b (30.0 times its usual error), c (20.0 times its usual error), "
+        "d (12.0 times its usual error) and 1 more."
+    )
 
 
 def test_wide_tables_show_the_most_unusual_columns_in_their_order():

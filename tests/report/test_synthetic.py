@@ -139,6 +139,23 @@ def test_charts_show_the_figures(judged):
             assert total == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("n_holdout", "lowest"), [(60, 1 / 30), (240, 1 / 120)])
+def test_attacks_are_drawn_from_one_false_alarm_on(n_holdout, lowest):
+    found = judge_synthetic(make_rows(80, 2), make_rows(100, 0), holdout=make_rows(n_holdout, 1))
+    figure = attack_figure(found)
+    drawn = [row["rate"] for rows in figure.live["datasets"].values() for row in rows]
+    assert min(drawn) == pytest.approx(lowest, rel=1e-3)
+    x = figure.live["layer"][1]["encoding"]["x"]
+    assert x["scale"]["domain"] == [pytest.approx(lowest), 1]
+    assert min(x["axis"]["values"]) == pytest.approx(lowest)
+    assert (
+        f"Drawn from {100 * lowest:.1f}% false alarms on: that is one of the {1 / lowest:.0f} rows "
+        "that no generator has seen" in figure.caption
+    )
+    at_one_percent = any("at 1% false alarms" in line for line in found.privacy.unmeasured)
+    assert at_one_percent == (min(drawn) > 0.0101)
+
+
 def test_one_row_is_no_reason_to_fail():
     found = judge_synthetic(make_rows(1, 2), make_rows(3, 0), holdout=make_rows(2, 1), label="bad")
     assert found.verdict.risk == "unknown"

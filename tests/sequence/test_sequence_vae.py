@@ -139,6 +139,7 @@ def test_free_bits_keep_the_code_in_use() -> None:
     assert abs(np.corrcoef(along, level[:, 0, 0])[0, 1]) > 0.9
     crushed = SequenceVAE(**{**SMALL, **settings, "beta": 1000.0, "free_bits": 0.0}).fit(x)
     assert crushed.active_units_ == 0
+    assert any("units of the code are silent" in note for note in crushed.notes_)
 
 
 def test_gaps_are_filled_from_what_is_known() -> None:

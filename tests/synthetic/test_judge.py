@@ -164,7 +164,7 @@ def test_rows_without_a_label_take_no_part(people):
 
 def _privacy(**attack) -> Privacy:
     figures = {"auc": 0.5, "low": 0.48, "high": 0.52, "found": 0.01}
-    figures |= {"found_low": 0.0, "found_high": 0.02} | attack
+    figures |= {"found_low": 0.0, "found_high": 0.02, "lowest": 0.01} | attack
     return Privacy(10, 0, 0, 0.0, None, [Attack("closeness", **figures)], [])
 
 

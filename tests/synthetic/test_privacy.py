@@ -104,6 +104,22 @@ def test_the_attack_needs_no_scale_and_is_repeatable(people):
     assert first[0].curve[-1] == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("n_outsiders", [49, 100, 130])
+def test_no_curve_has_points_below_one_false_alarm(n_outsiders):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3)).astype(np.float32)
+    targets = Targets(rows[:200], rows[200 : 200 + n_outsiders], rows[-60:])
+    (found,) = attack(rows[:100], targets)
+    assert found.lowest == 1 / n_outsiders
+    rates = [rate for rate, _ in found.curve]
+    assert rates[:2] == [0.0, found.lowest]
+    assert rates == sorted(rates)
+    assert (0.01 in rates) == (found.found is not None) == (n_outsiders >= 100)
+    outsiders = np.arange(float(n_outsiders))
+    # One false alarm is allowed at the least rate.
+    assert share_found(outsiders[-2:], outsiders, found.lowest) == 0.5
+
+
 @pytest.mark.parametrize(
     ("n_holdout", "said"),
     [

@@ -74,7 +74,7 @@ def command(
     --label fraud --out models/vae`. Nothing is measured here: `thinfile compare` does that.
     """
     from thinfile.cli.fit_table import fit_one_table, is_for_one_table, print_fit
-    from thinfile.methods import get_method
+    from thinfile.methods import METHODS, MODELS, get_method
 
     given = _parse_settings(settings)
     if is_for_one_table(method):
@@ -86,7 +86,7 @@ def command(
         return
     if page is not None:
         raise click.UsageError(f"--page does not go with {method}")
-    title = get_method(method).title
+    title = get_method(method, [*METHODS, *MODELS]).title
     if label is None:
         raise click.UsageError(f"{method} needs --label, the column with the outcome")
     task = read_task(tables, label, domain, target, schema, event=event, label_in_target=False)

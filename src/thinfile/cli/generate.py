@@ -56,6 +56,7 @@ class _Paths:
     is_flag=True,
     help="Write the rows although they give away training rows.",
 )
+@click.option("--force", is_flag=True, help="Replace rows, page and figures that are there.")
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
 @json_option
 def command(
@@ -69,6 +70,7 @@ def command(
     holdout_path: str | None,
     label: str | None,
     accept_risk: bool,
+    force: bool,
     random_state: int,
     as_json: bool,
 ) -> None:
@@ -86,7 +88,7 @@ def command(
 
     condition = read_condition(where) if where is not None else None
     paths = _paths(out, report, no_report, [like_path, holdout_path])
-    _check_report(paths, like_path)
+    _check_files(paths, like_path, force=force)
     generator = check_generator(load(model))
     like = read_table(like_path) if like_path is not None else None
     holdout = read_table(holdout_path) if holdout_path is not None else None
@@ -130,6 +132,20 @@ def _paths(out: Path, report: Path | None, no_report: bool, sources: list[str | 
     if faults:
         raise ParameterError("; ".join(faults))
     return paths
+
+
+def _check_files(paths: _Paths, like: str | None, *, force: bool) -> None:
+    """Refuse to replace a file: rows of an earlier call may be nowhere else."""
+    from thinfile.errors import ParameterError
+
+    _check_report(paths, like)
+    files = filter(None, (paths.rows, paths.page, paths.figures))
+    there = [str(path) for path in files if path.exists()]
+    if there and not force:
+        verb = "exists" if len(there) == 1 else "exist"
+        raise ParameterError(
+            f"{', '.join(there)} {verb}; name another --out, or replace what is there with --force"
+        )
 
 
 def _check_report(paths: _Paths, like: str | None) -> None:
@@ -193,7 +209,7 @@ def _write(
         assert found is not None
         raise DataError(
             f"{paths.rows} was not written. {found.verdict.headline} See {paths.page}; "
-            "--accept-risk writes them all the same"
+            "--accept-risk --force writes them all the same, with a new report in its place"
         )
 
 

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="How rows are laid out.",
 )
-@click.option("--perplexity", type=float, default=30.0, show_default=True, help="Of t-SNE.")
+@click.option(
+    "--perplexity",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="Of t-SNE; fewer rows take a lower one, which is said.",
+)
 @click.option(
     "--max-rows",
     type=click.IntRange(min=5),
@@ -62,7 +68,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of a map that was saved: the rows are placed on it.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--random-state", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Threads.")
 @json_option
 def command(
@@ -77,20 +83,25 @@ def command(
     """
     from thinfile.artifact.folder import load
     from thinfile.data.read import read_table
+    from thinfile.latent_map.build import lowered_perplexity
     from thinfile.report.latent_map import write_map
 
     _check_out(out, table)
     fitted, rows = load(model), read_table(table)
+    lowered = ""
     if onto is not None:
         made = _place(onto, fitted, rows, options)
     else:
         made = _build(fitted, rows, colour, options)
+        lowered = lowered_perplexity(made.layout, options["perplexity"])
     page = write_map(made, out, colour=colour, title=_title(made, table))
     if save is not None:
         from thinfile.latent_map.folder import save_map
 
         save_map(made, save)
-    _print(made, page, save, as_json=as_json)
+    if lowered:
+        click.echo(f"thinfile: {lowered}", err=True)
+    _print(made, page, save, lowered, as_json=as_json)
 
 
 def _build(
@@ -109,7 +120,7 @@ def _build(
         event=options["event"],
         id_column=options["id_column"],
         max_rows=options["max_rows"],
-        random_state=options["seed"],
+        random_state=options["random_state"],
         n_jobs=options["jobs"],
         method=options["method"],
         perplexity=options["perplexity"],
@@ -146,7 +157,7 @@ def _check_out(out: Path, table: str) -> None:
         raise ParameterError(f"--out {out} exists and is no page: name a file that ends in .html")
 
 
-def _print(made: LatentMap, page: Path, save: Path | None, *, as_json: bool) -> None:
+def _print(made: LatentMap, page: Path, save: Path | None, said: str, *, as_json: bool) -> None:
     events = None if made.label is None else int((made.label == 1).sum())
     if as_json:
         record = {
@@ -163,7 +174,8 @@ def _print(made: LatentMap, page: Path, save: Path | None, *, as_json: bool) -> 
     shown = "" if events is None else f", {events:,} of them {made.settings['label']}"
     click.echo(f"{len(made.rows):,} rows{shown}, by {made.settings['what']}")
     for note in made.settings["notes"]:
-        click.echo(f"  {note}")
+        if note != said:
+            click.echo(f"  {note}")
     click.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser")
     if save is not None:
         click.echo(f"{save}: place later rows on this map with --onto")

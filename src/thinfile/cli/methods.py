@@ -29,7 +29,7 @@ def command(name: str | None, as_json: bool) -> None:
     from thinfile.methods import METHODS, MODELS, get_method
 
     if name:
-        chosen = MODELS[name] if name in MODELS else get_method(name)
+        chosen = MODELS[name] if name in MODELS else get_method(name, [*METHODS, *MODELS])
         _tell(chosen, as_json=as_json)
         return
     known: list[Method | Model] = [*METHODS.values(), *MODELS.values()]

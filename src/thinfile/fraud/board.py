@@ -49,15 +49,18 @@ def fraud_board(
     -------
     polars.DataFrame
         budget, method, title, family, n, n_events; ap, recall, precision and auc, each with _low
-        and _high; n_seeds; worst and best (AP of single seeds); difference (AP to the best
-        baseline) with _low and _high; is_reference. Sorted by budget, best first.
+        and _high, within what so many alerts can find; n_seeds; worst and best (AP of single
+        seeds); difference (AP to the best baseline) with _low and _high; is_reference. Sorted by
+        budget, best first.
     """
+    n_alerts, n_top, n_events = max(1, round(alerts * len(y))), min(top, len(y)), int(y.sum())
     metrics: dict[str, MetricMany] = {
         "ap": average_precision_many,
-        "recall": _recall_at(max(1, round(alerts * len(y)))),
-        "precision": precision_at(min(top, len(y))),
+        "recall": _recall_at(n_alerts),
+        "precision": precision_at(n_top),
         "auc": roc_auc_many,
     }
+    most = {"recall": min(1.0, n_alerts / n_events), "precision": min(1.0, n_events / n_top)}
     rows = []
     for budget in sorted({b for _, b in scores}):
         mine = {m: s for (m, b), s in scores.items() if b == budget}
@@ -71,7 +74,7 @@ def fraud_board(
             )
             for name, metric in metrics.items()
         }
-        rows += _rows(list(mine), found, budget, y)
+        rows += _rows(list(mine), found, budget, y, most)
     floats = dict.fromkeys(["difference", "difference_low", "difference_high"], pl.Float64)
     return pl.DataFrame(rows, schema_overrides=floats, infer_schema_length=None)
 
@@ -83,19 +86,27 @@ def _recall_at(k: int) -> MetricMany:
 
 
 def _rows(
-    methods: list[str], found: Mapping[str, PairedBootstrap], budget: int, y: npt.NDArray[np.int8]
+    methods: list[str],
+    found: Mapping[str, PairedBootstrap],
+    budget: int,
+    y: npt.NDArray[np.int8],
+    most: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     reference = best_baseline(methods, found["ap"])
     counts = {"n": len(y), "n_events": int(y.sum())}
     rows = [
-        {"budget": budget, **_row(name, place, reference, found), **counts}
+        {"budget": budget, **_row(name, place, reference, found, most), **counts}
         for place, name in enumerate(methods)
     ]
     return sorted(rows, key=lambda row: -row["ap"])
 
 
 def _row(
-    method: str, place: int, reference: int | None, found: Mapping[str, PairedBootstrap]
+    method: str,
+    place: int,
+    reference: int | None,
+    found: Mapping[str, PairedBootstrap],
+    most: Mapping[str, float],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {
         "method": method,
@@ -104,9 +115,11 @@ def _row(
     }
     for name, intervals in found.items():
         row[name] = float(intervals.point[place])
-        # Few seeds stretch an interval beyond what the figure can be.
-        row[f"{name}_low"] = max(0.0, float(intervals.low[place]))
-        row[f"{name}_high"] = min(1.0, float(intervals.high[place]))
+        # Few seeds stretch an interval, and a draw may hold more frauds or fewer than there are:
+        # it loses nothing by values that these rows cannot give.
+        highest = most.get(name, 1.0)
+        row[f"{name}_low"] = min(highest, max(0.0, float(intervals.low[place])))
+        row[f"{name}_high"] = min(highest, float(intervals.high[place]))
     runs = found["ap"].per_seed[place]
     runs = runs[np.isfinite(runs)]
     gap = None if reference is None else found["ap"].difference(place, reference)

@@ -35,6 +35,7 @@ from thinfile.generative.vae_plan import (
 )
 from thinfile.generative.vae_rows import VAERows
 from thinfile.generative.vae_training import VAESettings, active_at_end, train_vae
+from thinfile.nn.active_units import silent_units
 from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
 from thinfile.random_state import RandomState
@@ -342,6 +343,7 @@ class VAE(TransformerMixin, Detector):  # type: ignore[misc]
         self.network_.cpu()
         self.history_ += history.records
         self.active_units_ = active_at_end(history)
+        self.notes_ += silent_units(self.active_units_, self.latent_size_)
         self._set_threshold(data)
 
     def _known_events(self, data: TableData) -> npt.NDArray[np.bool_] | None:

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from thinfile.generative.vae_network import Batch, VAENetwork, kl_per_unit
 
-ACTIVE_VARIANCE = 0.01
-"""A unit whose mean varies less than this over rows says nothing of them."""
-
 
 def error_of_rows(network: VAENetwork, batch: Batch, code: Tensor) -> Tensor:
     """Sum of the errors of all columns, shape (rows,)."""
@@ -54,15 +51,3 @@ def importance_bound(network: VAENetwork, batch: Batch, draws: Tensor) -> Tensor
         log_posterior = -0.5 * (draw.square() + log_variance).sum(dim=1)
         log_weights.append(-error_of_rows(network, batch, code) + log_prior - log_posterior)
     return torch.logsumexp(torch.stack(log_weights), dim=0) - math.log(len(draws))
-
-
-def active_units(means: Tensor) -> int:
-    """Units of the code whose mean varies over rows; means have shape (rows, latent_size).
-
-    References
-    ----------
-    Burda, Grosse, Salakhutdinov: Importance weighted autoencoders, ICLR 2016, section 5.2.
-    """
-    if len(means) < 2:
-        return 0
-    return int((means.var(dim=0) > ACTIVE_VARIANCE).sum())

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thinfile.generative.vae_bound import active_units, drawn_bound
+from thinfile.generative.vae_bound import drawn_bound
 from thinfile.generative.vae_network import Batch, VAENetwork, hide_labels, kl_per_unit
+from thinfile.nn.active_units import active_units
 from thinfile.training.batches import TensorBatches
 from thinfile.training.history import History, Record
 from thinfile.training.loop import train

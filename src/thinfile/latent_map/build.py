@@ -21,7 +21,7 @@ from thinfile.latent_map.codes import (
     what_is_mapped,
 )
 from thinfile.latent_map.columns import as_typed
-from thinfile.latent_map.layout import Layout, lay_out
+from thinfile.latent_map.layout import PERPLEXITY, Layout, lay_out
 from thinfile.latent_map.marks import event_labels, ids_of, sample_rows
 from thinfile.latent_map.neighbours import N_NEIGHBOURS, OriginalSpace, nearest_rows
 
@@ -146,7 +146,7 @@ def build_map(
         distances=distances,
         encoded=coded.encoded,
         cardinalities=cardinalities(model),
-        settings=settings | {"notes": notes + _layout_notes(layout)},
+        settings=settings | {"notes": notes + _layout_notes(layout, layout_options)},
     )
 
 
@@ -264,11 +264,24 @@ def _joined_frames(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([old, new.select(alike)], how="diagonal")
 
 
-def _layout_notes(layout: Layout) -> list[str]:
+def _layout_notes(layout: Layout, options: dict[str, Any]) -> list[str]:
     n_placed = len(layout.positions) - len(layout.laid_out)
-    if not n_placed:
-        return []
-    return [f"{len(layout.laid_out):,} rows were laid out together, {n_placed:,} placed among them"]
+    lowered = lowered_perplexity(layout, options.get("perplexity", PERPLEXITY))
+    notes = [lowered] if lowered else []
+    if n_placed:
+        together = f"{len(layout.laid_out):,} rows were laid out together"
+        notes.append(f"{together}, {n_placed:,} placed among them")
+    return notes
+
+
+def lowered_perplexity(layout: Layout, asked: float) -> str:
+    """A note where a map has a lower perplexity than was asked for; else nothing."""
+    if layout.method != "tsne" or layout.perplexity >= asked:
+        return ""
+    return (
+        f"perplexity {asked:g} was lowered to {layout.perplexity:.3g}: "
+        f"{len(layout.laid_out):,} rows laid out together allow no more"
+    )
 
 
 def _check_model(model: Any, settings: dict[str, Any]) -> None:

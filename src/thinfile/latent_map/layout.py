@@ -25,6 +25,9 @@ MIN_ROWS = 5
 MAX_LAID_OUT = 30_000
 """Rows that are laid out together unless another number is given; the others are placed."""
 
+PERPLEXITY = 30.0
+"""Of t-SNE, unless another is given."""
+
 N_EXAGGERATED = 250
 """First steps, with attraction exaggerated, as in the papers."""
 
@@ -99,7 +102,7 @@ def lay_out(
     codes: npt.ArrayLike,
     *,
     method: str = "tsne",
-    perplexity: float = 30.0,
+    perplexity: float = PERPLEXITY,
     n_iter: int = 500,
     max_laid_out: int = MAX_LAID_OUT,
     random_state: RandomState = 0,
@@ -118,7 +121,8 @@ def lay_out(
         tsne: openTSNE, Barnes–Hut below 10,000 rows and FFT above. umap: the package umap-learn
         with 15 neighbours; keeps fewer of a row's neighbours and imports slowly.
     perplexity : float, default 30
-        Effective number of neighbours in t-SNE, > 1; at most a third of the rows is used.
+        Effective number of neighbours in t-SNE, > 1; lowered to a third of the rows laid out
+        together, less one, where it is more.
     n_iter : int, default 500
         Steps of t-SNE after the 250 exaggerated ones.
     max_laid_out : int, default 30,000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from thinfile.report.card import Section
 from thinfile.report.figures.alerts import alert_figures
 from thinfile.report.figures.budgets import budget_figure
 from thinfile.report.figures.figure import Figure
-from thinfile.report.figures.reconstruction import row_figure
+from thinfile.report.figures.reconstruction import UNUSUAL_FROM, row_figure
 from thinfile.report.figures.training import training_figures
 from thinfile.report.figures.watched import watched_figure
 from thinfile.report.page import fill, require_packages, write_page
 from thinfile.report.parts import Fact, Folded, Part, created, leak_parts
 from thinfile.report.protocol import settings_pairs, versions
+from thinfile.report.shares import n_alerts, on_ceilings, percents, share_interval
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.tables import Table, failures, number, words
 from thinfile.report.words import count, duration, interval, percent, three
@@ -120,17 +122,17 @@ def _facts(subject: Subject) -> list[Fact]:
         Fact(
             f"Average precision of {subject.title(row['method'])}",
             three(row["ap"]),
-            _share_interval(row, "ap"),
+            share_interval(row, "ap"),
         ),
         Fact(
             f"Frauds among the first {count(n_alerts(subject))} alerts",
             percent(row["recall"]),
-            _percents(row, "recall"),
+            percents(subject, row, "recall"),
         ),
         Fact(
             f"Alerts right, of {count(settings['top'])}",
             percent(row["precision"]),
-            _percents(row, "precision"),
+            percents(subject, row, "precision"),
         ),
         Fact("Labelled frauds used", count(subject.budget)),
         Fact(
@@ -139,26 +141,6 @@ def _facts(subject: Subject) -> list[Fact]:
             f"{count(n_events)} frauds ({_rare(n_events / len(subject.result.test_y))})",
         ),
     ]
-
-
-def n_alerts(subject: Subject) -> int:
-    """Test rows that recall is measured at."""
-    share = float(subject.result.settings["alerts"])
-    return max(1, round(share * len(subject.result.test_y)))
-
-
-def _ends(row: Row, name: str) -> tuple[float, float]:
-    """Ends of an interval of a share; a bootstrap over few draws can go beyond 0 and 1."""
-    return max(0.0, row[f"{name}_low"]), min(1.0, row[f"{name}_high"])
-
-
-def _share_interval(row: Row, name: str) -> str:
-    return interval(*_ends(row, name))
-
-
-def _percents(row: Row, name: str) -> str:
-    low, high = _ends(row, name)
-    return f"{percent(low)}…{percent(high)}"
 
 
 def _rare(share: float) -> str:
@@ -199,7 +181,7 @@ def _table(subject: Subject, rows: Sequence[Row], budget: int) -> Table:
         f"With {count(budget)} labelled frauds and {count(genuine)} labelled genuine rows. Recall: "
         f"share of the frauds among the first {count(n_alerts(subject))} alerts. Precision: share "
         f"of frauds among the first {count(settings['top'])}. The difference is in AP, paired with "
-        "the best baseline.",
+        f"the best baseline.{on_ceilings(subject)}",
         ["Method", *MEASURES.values(), "Difference", "Draws", "CPU s"],
         [_table_row(subject, row) for row in board],
         frozenset(i for i, row in enumerate(board) if row.get("chosen")),
@@ -214,7 +196,7 @@ def _table_row(subject: Subject, row: Row) -> list[Any]:
     is_best = bool(row["is_reference"])
     return [
         words(subject.title(row["method"]), ", ".join(notes)),
-        *(number(three(row[m]), row[m], _share_interval(row, m)) for m in MEASURES),
+        *(number(three(row[m]), row[m], share_interval(row, m)) for m in MEASURES),
         words("best baseline")
         if is_best
         else number(three(row["difference"], sign=True), row["difference"], difference),
@@ -247,7 +229,12 @@ def _unusual(subject: Subject, run: Path) -> Part | None:
         model = load(run / AUTOENCODER)
         explained = model.explain(features, n=TOLD_COLUMNS)
         figures = [
-            _titled(row_figure(model, features, place, name=f"unusual-{place + 1}"), told, place)
+            _titled(
+                row_figure(
+                    model, features, place, name=f"unusual-{place + 1}", how_to_read=place == 0
+                ),
+                told,
+            )
             for place, told in enumerate(shown.to_dicts())
         ]
     except ThinfileError:  # a page without this part is better than none
@@ -270,11 +257,10 @@ def _unusual(subject: Subject, run: Path) -> Part | None:
     )
 
 
-def _titled(figure: Figure, told: Row, place: int) -> Figure:
+def _titled(figure: Figure, told: Row) -> Figure:
     kind = "a fraud" if told[LABEL] == 1 else "genuine"
     title = f"Row {count(told[ROW])}: score {three(told[SCORE])}, in truth {kind}"
-    caption = figure.caption if place == 0 else ""
-    return Figure(figure.name, title, figure.alt, figure.chart, caption, fixed=figure.fixed)
+    return replace(figure, title=title)
 
 
 def _unusual_table(shown: pl.DataFrame, explained: pl.DataFrame) -> Table:
@@ -288,12 +274,12 @@ def _unusual_table(shown: pl.DataFrame, explained: pl.DataFrame) -> Table:
                     words(line["column"]),
                     words(line["value"]),
                     words(line["expected"]),
-                    number(f"{line['error']:,.0f}", line["error"]),
+                    number(f"{line['error']:,.1f}", line["error"]),
                 ]
             )
     return Table(
         "The columns of each row that come back worst. The error is in units of the column's "
-        "usual error.",
+        f"usual error: 1 is usual, from {UNUSUAL_FROM:g} on a column is out of the ordinary.",
         ["Row", "Score", "Column", "Value", "Expected", "Error"],
         rows,
     )

@@ -3,7 +3,7 @@
 const byId = (name) => document.getElementById(name);
 const canvas = byId("points"), marks = byId("marks");
 let map, painter, grid, view, order;
-let colours = null, island = null, chosen = -1, lassoMode = false, drag = null, waiting = false;
+let colours = null, island = null, chosen = -1, lassoMode = false, drag = null, waiting = 0;
 
 async function start() {
   try {
@@ -23,6 +23,7 @@ async function start() {
   resize();
   showAll();
   recolour();
+  draw(); // at once: a picture that is taken without a screen may never come to a frame
   say("");
   document.documentElement.dataset.ready = painter.kind;
 }
@@ -45,7 +46,7 @@ function resize() {
     each.height = Math.max(1, Math.round(height * ratio));
   }
   view = { x: 0, y: 0, scale: 1, ...view, width: Math.max(1, width), height: Math.max(1, height) };
-  redraw();
+  if (colours) draw(); // a canvas of another size is blank
 }
 
 function showAll() {
@@ -82,16 +83,17 @@ function redraw(moving = false) {
     clearTimeout(settling);
     settling = setTimeout(() => { hurried = false; redraw(); }, 150);
   }
-  if (waiting) return;
-  waiting = true;
-  requestAnimationFrame(() => {
-    waiting = false;
-    const before = performance.now();
-    painter.draw(view, Number(byId("size").value), hurried);
-    drawMarks();
-    timing.frames++;
-    timing.script += performance.now() - before;
-  });
+  if (!waiting) waiting = requestAnimationFrame(draw);
+}
+
+function draw() {
+  cancelAnimationFrame(waiting);
+  waiting = 0;
+  const before = performance.now();
+  painter.draw(view, Number(byId("size").value), hurried);
+  drawMarks();
+  timing.frames++;
+  timing.script += performance.now() - before;
 }
 
 const timing = { frames: 0, script: 0 };

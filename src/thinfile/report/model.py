@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,14 +123,17 @@ def _rows(model: Any, X: Any) -> list[Figure]:
     total = model.column_errors(frame).sum_horizontal().to_numpy()
     worst = np.argsort(-total, kind="stable")[:N_ROWS]
     return [
-        _numbered(row_figure(model, frame, int(row), name=f"row-{place}"), int(row))
+        _numbered(
+            row_figure(model, frame, int(row), name=f"row-{place}", how_to_read=place == 1),
+            int(row),
+        )
         for place, row in enumerate(worst, start=1)
     ]
 
 
 def _numbered(figure: Figure, row: int) -> Figure:
     title = f"Row {count(row)} and its reconstruction"
-    return Figure(figure.name, title, figure.alt, figure.chart, figure.caption, fixed=True)
+    return replace(figure, title=title)
 
 
 def _samples(model: Any) -> Part | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from thinfile import params
 from thinfile.data.windows import Windows
+from thinfile.nn.active_units import ACTIVE_VARIANCE, silent_units
 from thinfile.params import Rule, check_params
 from thinfile.random_state import RandomState
 from thinfile.sequence.sequence_vae_network import VAENetwork
@@ -21,8 +22,6 @@ from thinfile.sequence.window_model import WindowModel
 from thinfile.training.device import lean_cpu, seeded
 from thinfile.training.schedules import linear_warm_up
 
-ACTIVE = 0.01
-"""Variance of a code's mean over windows above which the number is in use."""
 DRAWN_CELLS = 500_000
 
 
@@ -183,9 +182,13 @@ batch_tokens, validation_fraction, device, random_state
     def active_units_(self) -> int:
         """Numbers of the code in use."""
         check_is_fitted(self, "offset_")
-        return int((np.square(self.code_axes_).sum(0) > ACTIVE).sum())
+        return int((np.square(self.code_axes_).sum(0) > ACTIVE_VARIANCE).sum())
 
     # Inside ----------------------------------------------------------------------------------
+
+    def _measure(self, windows: Windows) -> None:
+        super()._measure(windows)
+        self.notes_ += silent_units(self.active_units_, self.latent)
 
     def _build(self) -> VAENetwork:
         return VAENetwork(

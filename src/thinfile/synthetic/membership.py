@@ -53,8 +53,10 @@ class Attack:
         than 95% by as much as there are attacks, because the worst of them is looked at.
     found, found_low, found_high : float or None
         Share of the members found at 1% false alarms; None with fewer than 100 non-members.
+    lowest : float
+        Least false-alarm rate that can be measured: one of the non-members.
     curve : list of (float, float)
-        False-alarm rate and share found.
+        False-alarm rate and share found; between no false alarm and `lowest` there is no point.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Attack:
     found: float | None
     found_low: float | None
     found_high: float | None
+    lowest: float
     curve: list[tuple[float, float]] = field(repr=False, default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def _measure(y: npt.NDArray[Any], scores: dict[str, Floats], seed: int) -> list[
                 float(found.low[place]),
                 float(found.high[place]),
                 *share,
+                lowest=1 / int((y == 0).sum()),
                 curve=_curve(y, scores[name]),
             )
         )
@@ -194,16 +198,16 @@ def share_found(members: Floats, outsiders: Floats, false_alarms: float = FALSE_
     >>> share_found(np.array([0.2, 0.8, 0.9, 2.0]), np.arange(100) / 100)
     0.25
     """
-    allowed = int(np.floor(false_alarms * len(outsiders)))
+    allowed = int(np.floor(false_alarms * len(outsiders) + 1e-9))  # 49 * (1 / 49) is below 1
     threshold = np.partition(outsiders, len(outsiders) - allowed - 1)[len(outsiders) - allowed - 1]
     return float(np.mean(members > threshold))
 
 
 def _curve(y: npt.NDArray[Any], score: Floats) -> list[tuple[float, float]]:
     members, outsiders = np.sort(score[y == 1]), np.sort(score[y == 0])
-    lowest = max(1.0 / len(outsiders), 1e-3)
+    lowest = 1 / len(outsiders)
+    rates = np.unique(np.r_[np.geomspace(max(lowest, 1e-3), 1.0, N_CURVE), FALSE_ALARMS])
     points = [(0.0, share_found(members, outsiders, 0.0))]
-    for rate in np.unique(np.r_[np.geomspace(lowest, 1.0, N_CURVE), FALSE_ALARMS]):
-        if rate < 1:
-            points.append((float(rate), share_found(members, outsiders, float(rate))))
+    for rate in rates[(rates >= lowest) & (rates < 1)].tolist():
+        points.append((rate, share_found(members, outsiders, rate)))
     return [*points, (1.0, 1.0)]

@@ -284,6 +284,24 @@ def test_without_webgl_the_page_still_works(flat_browser, path, faked):
     assert flat_browser.faults() == []
 
 
+def test_points_are_drawn_although_no_frame_ever_comes(browser, path):
+    """As where a picture is taken under virtual time."""
+    never = "window.requestAnimationFrame = () => 1;"
+    kept = browser.call("Page.addScriptToEvaluateOnNewDocument", source=never)
+    try:
+        browser.open(path, part="#canvas")
+        # The observer of the stage reports its size once more, which empties the canvas.
+        browser.run("new Promise((done) => setTimeout(done, 300))")
+        shades = browser.run(
+            "(() => { const c = document.getElementById('points');"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "return new Set(new Uint32Array(d.buffer)).size })()"
+        )
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=kept["identifier"])
+    assert shades > 3
+
+
 def test_a_map_without_labels_ids_or_many_rows(browser, make_map, tmp_path):
     made = replace(make_map(6), label=None, ids=None)
     browser.open(write_map(made, tmp_path / "map.html"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -11,7 +12,7 @@ import polars as pl
 
 from thinfile.errors import DataError
 from thinfile.frame import as_frame
-from thinfile.report.figures.figure import BASELINE, GREY, Figure, data
+from thinfile.report.figures.figure import BASELINE, GREY, INK, Figure, data
 from thinfile.report.figures.png import Pixels, data_address, enlarged, image_grid
 from thinfile.report.subject import Row
 from thinfile.report.words import listing
@@ -22,9 +23,19 @@ MAX_COLUMNS = 40
 PALE = "#8cc0dd"
 """The methods' blue, pale, so that what came back stands out on it."""
 
-STEP = 22
-HEIGHT, ERROR_HEIGHT = 190, 90
+UNUSUAL_FROM = 10.0
+"""Error, in units of the column's usual one, from which on a column is called out of the ordinary.
+Of normal errors one in 600 is larger, so most rows of a few dozen columns have none."""
+
+ROOM, MIN_STEP, MAX_STEP = 900, 22, 76
+"""Width that the bars of all columns share, and of one column at least and at most."""
+HEIGHT, ERROR_HEIGHT = 260, 150
 TOLD = 3
+HOW_TO_READ = (
+    "Above: the row's numbers on the network's scale (wide bars) and what came back (narrow bars). "
+    f"Below: the error of every column; 1 is usual, and from {UNUSUAL_FROM:g} on (dashed line) a "
+    "column is out of the ordinary."
+)
 
 
 def beside(originals: npt.NDArray[Any], back: npt.NDArray[Any], n_columns: int = 10) -> Pixels:
@@ -85,7 +96,9 @@ def image_figure(
     )
 
 
-def row_figure(model: Any, X: Any, row: int = 0, *, name: str = "row") -> Figure:
+def row_figure(
+    model: Any, X: Any, row: int = 0, *, name: str = "row", how_to_read: bool = True
+) -> Figure:
     """One row: its values, what was expected, and the error of each column.
 
     Parameters
@@ -98,6 +111,8 @@ def row_figure(model: Any, X: Any, row: int = 0, *, name: str = "row") -> Figure
         Its position.
     name : str
         Of the figure within the page.
+    how_to_read : bool
+        Whether the caption says so; of several such figures the first is enough.
 
     Raises
     ------
@@ -111,16 +126,45 @@ def row_figure(model: Any, X: Any, row: int = 0, *, name: str = "row") -> Figure
     errors = model.column_errors(one)
     shown = sorted(errors.columns, key=lambda column: -errors[column][0])[:MAX_COLUMNS]
     order = [column for column in errors.columns if column in shown]
-    worst = [f"{column} ({errors[column][0]:.1f})" for column in shown[:TOLD]]
+    worst = {column: float(errors[column][0]) for column in shown}
+    told = [f"{column} ({error:.1f})" for column, error in list(worst.items())[:TOLD]]
+    finding = out_of_the_ordinary(worst)
     return Figure(
         name,
         "A row and its reconstruction",
-        f"Largest errors, in units of the column's usual error: {listing(worst)}.",
+        f"{finding} Largest errors, in units of the column's usual error: {listing(told)}.",
         _row_chart(_values(model, one, order), _errors(errors, order), order),
-        "Above: the row's numbers on the network's scale (wide bars) and what came back (narrow "
-        "bars). Below: the error of every column; 1 is usual.",
+        f"{finding} {HOW_TO_READ}" if how_to_read else finding,
         fixed=True,
     )
+
+
+def out_of_the_ordinary(errors: Mapping[str, float]) -> str:
+    """Which columns of a row are out of the ordinary, or that none is.
+
+    Parameters
+    ----------
+    errors
+        By column, in units of its usual error.
+
+    Examples
+    --------
+    >>> out_of_the_ordinary({"hour": 14.2, "amount": 0.8})
+    'Out of the ordinary: hour (14.2 times its usual error).'
+    >>> out_of_the_ordinary({"hour": 4.2, "amount": 0.8})
+    'No column is out of the ordinary: the largest error is that of hour, 4.2 times its usual one.'
+    """
+    order = sorted(errors, key=lambda column: -errors[column])
+    found = [column for column in order if errors[column] >= UNUSUAL_FROM]
+    if not found:
+        return (
+            f"No column is out of the ordinary: the largest error is that of {order[0]}, "
+            f"{errors[order[0]]:,.1f} times its usual one."
+        )
+    told = [f"{column} ({errors[column]:,.1f} times its usual error)" for column in found[:TOLD]]
+    if len(found) > TOLD:
+        told.append(f"{len(found) - TOLD} more")
+    return f"Out of the ordinary: {listing(told)}."
 
 
 def _values(model: Any, one: pl.DataFrame, order: list[str]) -> list[Row]:
@@ -141,7 +185,8 @@ def _errors(errors: pl.DataFrame, order: list[str]) -> list[Row]:
 
 
 def _row_chart(values: list[Row], errors: list[Row], order: list[str]) -> Any:
-    width = STEP * len(order)
+    step = min(MAX_STEP, max(MIN_STEP, ROOM // len(order)))
+    width = step * len(order)
     axis = alt.Axis(labels=False, ticks=False, title=None)
     scale = alt.Scale(domain=["Row", "Reconstruction"], range=[PALE, BASELINE])
     base = alt.Chart(data(values)).encode(
@@ -151,22 +196,25 @@ def _row_chart(values: list[Row], errors: list[Row], order: list[str]) -> Any:
         tooltip=["column:N", "kind:N", alt.Tooltip("value:Q", format=".3f")],
     )
     bars = alt.layer(
-        base.transform_filter("datum.kind === 'Row'").mark_bar(size=STEP - 6),
-        base.transform_filter("datum.kind !== 'Row'").mark_bar(size=(STEP - 6) / 3),
+        base.transform_filter("datum.kind === 'Row'").mark_bar(size=0.75 * step),
+        base.transform_filter("datum.kind !== 'Row'").mark_bar(size=0.25 * step),
     ).properties(width=width, height=HEIGHT)
-    below = (
+    return alt.vconcat(bars, _error_chart(errors, order, step), spacing=6)
+
+
+def _error_chart(errors: list[Row], order: list[str], step: int) -> Any:
+    """Bars of the errors, and the line from which on they are out of the ordinary."""
+    names = alt.Axis(title=None, labelAngle=-60, grid=False)
+    bars = (
         alt.Chart(data(errors))
-        .mark_bar(size=STEP - 6, color=GREY)
+        .mark_bar(size=0.75 * step, color=GREY)
         .encode(
-            x=alt.X(
-                "column:N",
-                sort=order,
-                scale=alt.Scale(domain=order),
-                axis=alt.Axis(title=None, labelAngle=-60, grid=False),
-            ),
+            x=alt.X("column:N", sort=order, scale=alt.Scale(domain=order), axis=names),
             y=alt.Y("error:Q", title="Error (1 = usual)", axis=alt.Axis(tickCount=4)),
             tooltip=["column:N", alt.Tooltip("error:Q", format=".2f")],
         )
-        .properties(width=width, height=ERROR_HEIGHT)
     )
-    return alt.vconcat(bars, below, spacing=6)
+    line = alt.Chart(data([{"limit": UNUSUAL_FROM}])).mark_rule(color=INK, strokeDash=[4, 3])
+    return alt.layer(bars, line.encode(y="limit:Q")).properties(
+        width=step * len(order), height=ERROR_HEIGHT
+    )

@@ -18,10 +18,14 @@ from thinfile.report.figures.figure import (
     palette,
 )
 from thinfile.report.figures.synthetic_columns import MADE
-from thinfile.report.words import interval, listing, three
+from thinfile.report.words import interval, listing, percent, three
 from thinfile.synthetic.judge import Judgement
+from thinfile.synthetic.membership import Attack
 from thinfile.synthetic.privacy import Distances
 from thinfile.synthetic.usefulness import IN_PLACE, Trained
+
+LOWEST = 1e-3
+"""Share from which membership attacks are drawn, where there are rows enough to measure it."""
 
 HOLDOUT = "Other real rows (hold-out)"
 TRAINED_STEP = 34
@@ -80,20 +84,53 @@ def attack_figure(found: Judgement) -> Figure | None:
     attacks = found.privacy.attacks
     if not attacks:
         return None
-    rows, lowest = [], 1e-3
-    for attack in attacks:
-        for rate, share in attack.curve:
-            if rate >= lowest:
-                rows.append({"attack": attack.name, "rate": rate, "share": max(share, lowest)})
+    lowest = max(LOWEST, *(each.lowest for each in attacks))
+    told = [f"{each.name} AUC {three(each.auc)}" for each in attacks]
+    return Figure(
+        "attacks",
+        "Can training rows be told from others?",
+        f"Membership attacks: {listing(told)}.",
+        _attack_chart(attacks, lowest),
+        "Each attack ranks training rows and rows that no generator has seen. On the thin line it "
+        "guesses; above it, at the left most of all, it knows. Both axes are logarithmic. "
+        + _from_where(lowest),
+        size="half",
+    )
+
+
+def _from_where(lowest: float) -> str:
+    """From which share of false alarms on the curves are drawn, and why."""
+    if lowest == LOWEST:
+        return f"Drawn from {100 * lowest:g}% false alarms on."
+    return (
+        f"Drawn from {percent(lowest)} false alarms on: that is one of the {round(1 / lowest):,} "
+        "rows that no generator has seen, and less cannot be measured."
+    )
+
+
+def _attack_chart(attacks: list[Attack], lowest: float) -> Any:
+    rows = [
+        {"attack": attack.name, "rate": rate, "share": max(share, LOWEST)}
+        for attack in attacks
+        for rate, share in attack.curve
+        if rate >= lowest
+    ]
     guess = [{"attack": "guessing", "rate": at, "share": at} for at in np.geomspace(lowest, 1, 30)]
-    names = [each.name for each in attacks]
-    colour, dash = palette(names)
-    axis = alt.Axis(format="~%", values=[0.001, 0.01, 0.1, 1], grid=True)
-    scale = alt.Scale(type="log", domain=[lowest, 1], nice=False)
-    x = alt.X("rate:Q", title="False alarms", scale=scale, axis=axis)
-    y = alt.Y("share:Q", title="Members found", scale=scale, axis=axis)
+    colour, dash = palette([each.name for each in attacks])
+    x, y = (
+        field(
+            name,
+            title=title,
+            scale=alt.Scale(type="log", domain=[first, 1], nice=False),
+            axis=alt.Axis(format=".1~%", values=_ticks(first), grid=True),
+        )
+        for field, name, title, first in (
+            (alt.X, "rate:Q", "False alarms", lowest),
+            (alt.Y, "share:Q", "Members found", LOWEST),
+        )
+    )
     legend = alt.Legend(columns=1, **STROKES)
-    chart = alt.layer(
+    return alt.layer(
         alt.Chart(data(guess)).mark_line(color=GREY, strokeWidth=1).encode(x=x, y=y),
         alt.Chart(data(rows))
         .mark_line(clip=True)
@@ -104,16 +141,11 @@ def attack_figure(found: Judgement) -> Figure | None:
             strokeDash=alt.StrokeDash("attack:N", scale=dash, legend=legend),
         ),
     ).properties(height=300)
-    told = [f"{each.name} AUC {three(each.auc)}" for each in attacks]
-    return Figure(
-        "attacks",
-        "Can training rows be told from others?",
-        f"Membership attacks: {listing(told)}.",
-        chart,
-        "Each attack ranks training rows and rows that no generator has seen. On the thin line it "
-        "guesses; above it, at the left most of all, it knows. Both axes are logarithmic.",
-        size="half",
-    )
+
+
+def _ticks(first: float) -> list[float]:
+    """The end of an axis and the powers of ten that leave it room."""
+    return [first, *(at for at in (0.01, 0.1, 1.0) if at > 1.5 * first)]
 
 
 def usefulness_figures(found: Judgement) -> list[Figure]:

@@ -46,6 +46,8 @@ RESULTS = Path(__file__).parent / "results"
 TABLE, KEPT = RESULTS / "gan_tricks.md", Path("runs/gan_tricks.jsonl")
 PLAIN = {"loss": "non_saturating", "input_scaling": True}
 STEPS = {"digits": 250, "cards": 200}
+MAIN = {"digits": ("distance", False), "cards": ("ap", True)}
+"""The figure that a trick is judged by, and whether more of it is better."""
 COLUMNS = {
     "digits": {
         "distance": "Fréchet distance",
@@ -264,7 +266,30 @@ def _table(task: str, rows: list[dict[str, Any]]) -> list[str]:
         seconds = statistics.mean(fit["seconds"] for fit in fits)
         cells += [f"{n_off} of {len(fits)}", f"{seconds:.0f}", str(len(fits))]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return lines
+    return [*lines, "", _in_words(rows, *MAIN[task])]
+
+
+def _in_words(rows: list[dict[str, Any]], key: str, is_better_high: bool) -> str:
+    """Which tricks differ from `plain` by more than two standard errors in the main figure."""
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    values = {
+        name: [row["found"][key] for row in rows if row["name"] == name]
+        for name in dict.fromkeys(row["name"] for row in rows)
+    }
+    plain = values["plain"]
+    for name, own in values.items():
+        if name == "plain" or min(len(own), len(plain)) < 2 or not np.isfinite(own).all():
+            continue
+        gap = statistics.mean(own) - statistics.mean(plain)
+        error = (
+            statistics.variance(own) / len(own) + statistics.variance(plain) / len(plain)
+        ) ** 0.5
+        if abs(gap) > 2 * error:
+            sides[(gap > 0) == is_better_high].append(name)
+    return (
+        f"Beyond two standard errors of three or so seeds, in the first column: better than plain: "
+        f"{', '.join(sides[True]) or 'none'}; worse: {', '.join(sides[False]) or 'none'}."
+    )
 
 
 def _mean(values: list[float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from thinfile.artifact.manifest import (
 from thinfile.artifact.onnx_check import checked_onnx
 from thinfile.artifact.reference import Reference, reference_of
 from thinfile.artifact.values import to_plain
-from thinfile.errors import ArtifactError, ThinfileError
+from thinfile.errors import ArtifactError, ThinfileError, ThinfileWarning
 from thinfile.estimator import Estimator, State
 from thinfile.frame import as_frame
 from thinfile.methods import METHODS, MODELS
@@ -273,7 +274,11 @@ def _contents(
     state = estimator.get_state()
     sample = None if reference is None else as_frame(reference, name="reference")
     arguments, left_out = _arguments(estimator)
-    onnx, onnx_content = checked_onnx(estimator, state, sample)
+    with warnings.catch_warnings():
+        # The rows of the reference were read before: what is wrong with them has been said.
+        warnings.simplefilter("ignore", ThinfileWarning)
+        onnx, onnx_content = checked_onnx(estimator, state, sample)
+        usual = None if sample is None else reference_of(estimator, sample)
     parts = {
         "class": name,
         "arguments": arguments,
@@ -289,8 +294,8 @@ def _contents(
         contents[WEIGHTS] = save_arrays({k: _contiguous(v) for k, v in state.arrays.items()})
     if onnx_content is not None:
         contents[ONNX] = onnx_content
-    if sample is not None:
-        contents[REFERENCE] = _parquet(reference_of(estimator, sample).to_frame())
+    if usual is not None:
+        contents[REFERENCE] = _parquet(usual.to_frame())
     contents[CARD] = (make_card(estimator, parts) if card is None else card).encode()
     return {**contents, FILE_NAME: make_manifest(parts, contents)}
 

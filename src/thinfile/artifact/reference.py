@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.errors import ArtifactError, ThinfileWarning
+from thinfile.errors import ArtifactError
 from thinfile.metrics.drift import psi_shares
 from thinfile.schema.model import Schema
 
@@ -144,10 +143,7 @@ class Drift:
 def reference_of(model: Any, table: pl.DataFrame) -> Reference:
     """The reference of a raw table as a fitted estimator sees it."""
     schema: Schema = model.schema_
-    with warnings.catch_warnings():
-        # Of rows that a run has read: what is wrong with them has been said.
-        warnings.simplefilter("ignore", ThinfileWarning)
-        return Reference.of(schema.parse(table).frame, model.predict_proba(table)[:, 1])
+    return Reference.of(schema.parse(table).frame, model.predict_proba(table)[:, 1])
 
 
 def _with_score(frame: pl.DataFrame, probability: npt.NDArray[np.float64]) -> list[pl.Series]:

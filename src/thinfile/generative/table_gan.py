@@ -31,14 +31,24 @@ from thinfile.training.device import lean_cpu, seeded
 MEASURED_ROWS = 1500
 
 DEFAULT_TRICKS: Mapping[str, Any] = {
-    "loss": "wasserstein",
+    "loss": "hinge",
     "input_scaling": True,
     "batch_norm": True,
     "class_labels": True,
+    "spectral_norm": True,
+    "weight_average": 0.99,
+}
+"""What `TableGAN` does by itself; why stands in docs/decisions/table-gan-default.md."""
+
+CTGAN_TRICKS: Mapping[str, Any] = {
+    **DEFAULT_TRICKS,
+    "loss": "wasserstein",
+    "spectral_norm": False,
+    "weight_average": 0.0,
     "gradient_penalty": 10.0,
     "packing": 10,
 }
-"""What `TableGAN` does by itself: the form of Xu et al."""
+"""The game of Xu et al., to be given as `tricks`; their learning rate is 2e-4, their dropout 0.5."""
 
 
 class TableGAN(TableModel):
@@ -59,7 +69,8 @@ class TableGAN(TableModel):
         Of the discriminator.
     tricks : mapping, sequence of names, or None
         Over the default (`DEFAULT_TRICKS`): see `thinfile.generative.tricks.TRICKS`. ``packing``
-        is the pack of PacGAN, ``gradient_penalty`` its weight.
+        is the pack of PacGAN, ``gradient_penalty`` its weight. `CTGAN_TRICKS` is the published
+        form.
     max_modes, max_levels : int
         Most modes of a number; numbers of at most `max_levels` different values count as
         categories. See `ModeEncoder`.
@@ -102,7 +113,8 @@ class TableGAN(TableModel):
     References
     ----------
     Xu, Skoularidou, Cuesta-Infante and Veeramachaneni, "Modeling tabular data using conditional
-    GAN", NeurIPS 2019. Lin, Khetan, Fanti and Oh, "PacGAN", NeurIPS 2018.
+    GAN", NeurIPS 2019. Lin, Khetan, Fanti and Oh, "PacGAN", NeurIPS 2018. Miyato, Kataoka, Koyama
+    and Yoshida, "Spectral normalization for generative adversarial networks", ICLR 2018.
 
     Examples
     --------
@@ -139,14 +151,14 @@ class TableGAN(TableModel):
         n_latent: int = 128,
         widths: Sequence[int] = (256, 256),
         discriminator_widths: Sequence[int] = (256, 256),
-        dropout: float = 0.5,
+        dropout: float = 0.25,
         tricks: Mapping[str, Any] | Sequence[str] | None = None,
         max_modes: int = 10,
         max_levels: int = 20,
         max_epochs: int = 300,
         max_steps: int = 3000,
         batch_size: int = 500,
-        learning_rate: float = 2e-4,
+        learning_rate: float = 1e-3,
         discriminator_rate: float | None = None,
         weight_decay: float = 1e-6,
         n_discriminator_steps: int = 1,

@@ -48,7 +48,7 @@ CTGAN_TRICKS: Mapping[str, Any] = {
     "gradient_penalty": 10.0,
     "packing": 10,
 }
-"""The game of Xu et al., to be given as `tricks`; their learning rate is 2e-4, their dropout 0.5."""
+"""The game of Xu et al. as `tricks`; their learning rate is 2e-4, their dropout 0.5."""
 
 
 class TableGAN(TableModel):

@@ -14,7 +14,6 @@ from thinfile.artifact.folder import load
 from thinfile.compare.result import Result
 from thinfile.errors import ThinfileError
 from thinfile.fraud.suspects import LABEL, ROW, SCORE, load_suspects
-from thinfile.report.card import Section
 from thinfile.report.figures.alerts import alert_figures
 from thinfile.report.figures.budgets import budget_figure
 from thinfile.report.figures.figure import Figure
@@ -22,8 +21,7 @@ from thinfile.report.figures.reconstruction import UNUSUAL_FROM, row_figure
 from thinfile.report.figures.training import training_figures
 from thinfile.report.figures.watched import watched_figure
 from thinfile.report.page import fill, require_packages, write_page
-from thinfile.report.parts import Fact, Folded, Part, created, leak_parts
-from thinfile.report.protocol import settings_pairs, versions
+from thinfile.report.parts import Fact, Folded, Part, created, leak_parts, protocol_part
 from thinfile.report.shares import n_alerts, on_ceilings, percents, share_interval
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.tables import Table, failures, number, words
@@ -93,7 +91,7 @@ def parts_of(subject: Subject, run: Path) -> list[Part]:
         _unusual(subject, run),
         _training(subject),
         *([] if is_flagged else leaks),
-        _protocol(subject),
+        protocol_part(subject, protocol_sentences(subject.result.settings), notes_on="the table"),
     ]
     return [part for part in parts if part is not None]
 
@@ -307,17 +305,6 @@ def _training(subject: Subject) -> Part | None:
         ],
         figures=figures,
     )
-
-
-def _protocol(subject: Subject) -> Part:
-    settings = subject.result.settings
-    sections = [Section("Measurement", protocol_sentences(settings))]
-    notes = [str(note) for note in settings.get("notes") or []]
-    if notes:
-        sections.append(Section("Notes on the table", notes))
-    sections.append(Section("Settings", (), settings_pairs(subject)))
-    sections.append(Section("Versions", (), versions(subject)))
-    return Part("protocol", "How it was measured", sections=sections)
 
 
 def protocol_sentences(settings: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from thinfile.intent.board import ALL, GROUPS
 from thinfile.intent.result import IntentResult
-from thinfile.report.card import Section
 from thinfile.report.figures.groups import group_figure, group_table, learning_figure
 from thinfile.report.figures.leaderboard import (
     difference_figure,
@@ -19,8 +18,7 @@ from thinfile.report.figures.probability import calibration_figure, distribution
 from thinfile.report.figures.ranking import ranking_figures
 from thinfile.report.figures.training import training_figures
 from thinfile.report.page import fill, require_packages, write_page
-from thinfile.report.parts import Fact, Part, created, leak_parts
-from thinfile.report.protocol import settings_pairs, versions
+from thinfile.report.parts import Fact, Part, created, leak_parts, protocol_part
 from thinfile.report.subject import Row, Subject, subject_of
 from thinfile.report.tables import failures
 from thinfile.report.words import count, interval, listing, percent, three
@@ -63,7 +61,7 @@ def parts_of(result: IntentResult, subject: Subject) -> list[Part]:
         _probability(subject),
         _training(subject),
         *([] if is_flagged else leaks),
-        _protocol(subject),
+        protocol_part(subject, _protocol_sentences(subject.result.settings), notes_on="the log"),
     ]
     return [part for part in parts if part is not None]
 
@@ -171,17 +169,6 @@ def _training(subject: Subject) -> Part | None:
     if not figures:
         return None
     return Part("training", "How the networks were trained", figures=figures)
-
-
-def _protocol(subject: Subject) -> Part:
-    settings = subject.result.settings
-    sections = [Section("Measurement", _protocol_sentences(settings))]
-    notes = [str(note) for note in settings.get("notes") or []]
-    if notes:
-        sections.append(Section("Notes on the log", notes))
-    sections.append(Section("Settings", (), settings_pairs(subject)))
-    sections.append(Section("Versions", (), versions(subject)))
-    return Part("protocol", "How it was measured", sections=sections)
 
 
 def _protocol_sentences(settings: dict[str, Any]) -> list[str]:

@@ -88,7 +88,7 @@ def parts_of(subject: Subject) -> list[Part]:
         _training(subject),
         Part("card", "Model card", sections=card_sections(subject)),
         *([] if is_flagged else leaks),
-        _protocol(subject),
+        protocol_part(subject, protocol_sentences(subject)),
     ]
 
 
@@ -281,11 +281,14 @@ def _training(subject: Subject) -> Part:
     )
 
 
-def _protocol(subject: Subject) -> Part:
-    sections = [Section("Measurement", protocol_sentences(subject))]
+def protocol_part(
+    subject: Subject, sentences: Sequence[str], *, notes_on: str = "the data"
+) -> Part:
+    """How it was measured: sentences, notes on what was read, settings and versions."""
+    sections = [Section("Measurement", sentences)]
     notes = subject.result.settings.get("notes")
     if isinstance(notes, list) and notes:
-        sections.append(Section("Notes on the data", [str(note) for note in notes]))
+        sections.append(Section(f"Notes on {notes_on}", [str(note) for note in notes]))
     sections.append(Section("Settings", (), settings_pairs(subject)))
     sections.append(Section("Versions", (), versions(subject) or [("report made by", _made_by())]))
     return Part("protocol", "How it was measured", sections=sections)

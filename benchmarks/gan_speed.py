@@ -116,7 +116,7 @@ def work(form: str, name: str) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    from thinfile.generative.table_gan import CTGAN_TRICKS
+    from thinfile.generative.tricks import CTGAN_TRICKS
 
     if form == "ctgan":
         found = theirs(name)

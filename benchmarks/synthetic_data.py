@@ -35,7 +35,7 @@ import polars as pl
 from thinfile.data.datasets import data_folder
 from thinfile.data.row_hash import known, row_hashes
 from thinfile.errors import ThinfileError
-from thinfile.generative.table_gan import CTGAN_TRICKS
+from thinfile.generative.tricks import CTGAN_TRICKS
 from thinfile.schema.model import Schema
 from thinfile.synthetic.condition import read_condition
 from thinfile.synthetic.generate import make_rows

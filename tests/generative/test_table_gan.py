@@ -12,7 +12,8 @@ from thinfile.data.row_hash import known, row_hashes
 from thinfile.errors import ArtifactError, DataError, ParameterError, TrainingError
 from thinfile.generative.alike import choose_alike
 from thinfile.generative.table_conditions import Conditions
-from thinfile.generative.table_gan import CTGAN_TRICKS, TableGAN
+from thinfile.generative.table_gan import TableGAN
+from thinfile.generative.tricks import CTGAN_TRICKS
 from thinfile.schema.column import Column
 from thinfile.schema.model import Schema
 from thinfile.table_model import State

@@ -22,33 +22,13 @@ from thinfile.generative.new_rows import draw_new
 from thinfile.generative.realness import realness
 from thinfile.generative.table_columns import TableColumns
 from thinfile.generative.table_game import TableGame
-from thinfile.generative.tricks import trick_values
+from thinfile.generative.tricks import TABLE_TRICKS, trick_values
 from thinfile.params import Rule
 from thinfile.random_state import RandomState, seed_from
 from thinfile.table_model import State, TableData, TableModel
 from thinfile.training.device import lean_cpu, seeded
 
 MEASURED_ROWS = 1500
-
-DEFAULT_TRICKS: Mapping[str, Any] = {
-    "loss": "hinge",
-    "input_scaling": True,
-    "batch_norm": True,
-    "class_labels": True,
-    "spectral_norm": True,
-    "weight_average": 0.99,
-}
-"""What `TableGAN` does by itself; why stands in docs/decisions/table-gan-default.md."""
-
-CTGAN_TRICKS: Mapping[str, Any] = {
-    **DEFAULT_TRICKS,
-    "loss": "wasserstein",
-    "spectral_norm": False,
-    "weight_average": 0.0,
-    "gradient_penalty": 10.0,
-    "packing": 10,
-}
-"""The game of Xu et al. as `tricks`; their learning rate is 2e-4, their dropout 0.5."""
 
 
 class TableGAN(TableModel):
@@ -68,7 +48,7 @@ class TableGAN(TableModel):
     dropout : float in [0, 1)
         Of the discriminator.
     tricks : mapping, sequence of names, or None
-        Over the default (`DEFAULT_TRICKS`): see `thinfile.generative.tricks.TRICKS`. ``packing``
+        Over the default (`TABLE_TRICKS`): see `thinfile.generative.tricks`. ``packing``
         is the pack of PacGAN, ``gradient_penalty`` its weight. `CTGAN_TRICKS` is the published
         form.
     max_modes, max_levels : int
@@ -307,7 +287,7 @@ class TableGAN(TableModel):
         return ModeEncoder.from_state(state.values["encoder"])
 
     def _fit(self, data: TableData) -> None:
-        tricks = trick_values(type(self).__name__, self.tricks, DEFAULT_TRICKS)
+        tricks = trick_values(type(self).__name__, self.tricks, TABLE_TRICKS)
         n_rows = data.parsed.height
         batch_size = whole_packs(self, n_rows, tricks["packing"], "rows")
         self.notes_ += self.encoder_.notes_
@@ -383,7 +363,7 @@ class TableGAN(TableModel):
         self.row_hashes_ = arrays.pop("row_hashes").view(np.uint64)
         self.gone_off_ = values["gone_off"]
         self.columns_ = TableColumns(self.encoder_, values["labels"])
-        tricks = trick_values(type(self).__name__, self.tricks, DEFAULT_TRICKS)
+        tricks = trick_values(type(self).__name__, self.tricks, TABLE_TRICKS)
         self._build(tricks, [np.asarray(each) for each in values["counts"]])
         set_both(self.game_, arrays)
 
@@ -406,5 +386,5 @@ class TableGAN(TableModel):
         TrainingError
             If a loss is not finite before the first check.
         """
-        trick_values(type(self).__name__, self.tricks, DEFAULT_TRICKS)
+        trick_values(type(self).__name__, self.tricks, TABLE_TRICKS)
         return super().fit(X, y)

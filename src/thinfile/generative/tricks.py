@@ -203,6 +203,26 @@ TRICKS: dict[str, Trick] = {
 Given = Mapping[str, Any] | Sequence[str] | None
 """What users write: values by name, or names alone, over a class's own choice."""
 
+TABLE_TRICKS: Mapping[str, Any] = {
+    "loss": "hinge",
+    "input_scaling": True,
+    "batch_norm": True,
+    "class_labels": True,
+    "spectral_norm": True,
+    "weight_average": 0.99,
+}
+"""What `TableGAN` does by itself; why stands in docs/decisions/table-gan-default.md."""
+
+CTGAN_TRICKS: Mapping[str, Any] = {
+    **TABLE_TRICKS,
+    "loss": "wasserstein",
+    "spectral_norm": False,
+    "weight_average": 0.0,
+    "gradient_penalty": 10.0,
+    "packing": 10,
+}
+"""The game of Xu et al. as `tricks`; their learning rate is 2e-4, their dropout 0.5."""
+
 
 def trick_values(owner: str, given: Given, default: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every trick, named or not.

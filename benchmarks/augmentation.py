@@ -207,9 +207,7 @@ def main() -> None:
         f"80 % by time for training, average precision on the other {len(cards.test_y):,} "
         f"({int(cards.test_y.sum())} frauds); {N_GENUINE:,} labelled genuine and "
         f"{N_UNLABELLED:,} unlabelled rows, the frauds brought up to half of the genuine rows; "
-        "intervals and differences by paired bootstrap over test rows and seeds; where there is "
-        "one seed they say nothing of other draws of the labels, which differ by as much as the "
-        "ways do; one thread, "
+        "intervals and differences by paired bootstrap over test rows and seeds; one thread, "
         f"{platform.machine()}, torch {torch.__version__}, polars {pl.__version__}.",
         verdict(cards, options.seeds, options.partial, options.draws),
         *(table(cards, b, options.seeds, options.partial, options.draws) for b in BUDGETS),

@@ -39,6 +39,7 @@ def test_a_run_is_told_and_goes_on_as_json(call: Call, payments: Path, tmp_path:
     assert (answer.code, answer.err) == (0, "")
     assert "4 labelled frauds, 366 genuine" in answer.out  # all that there are
     assert f"thinfile map {out / 'autoencoder'}" in answer.out
+    assert "--color fraud --event stolen" in answer.out
     assert "--where \"fraud == 'stolen'\"" in answer.out
     record = json.loads(call("compare", payments, *given, *QUICK, "--json").out)
     assert record["verdict"]["budget"] == 8
@@ -55,6 +56,8 @@ def test_a_run_is_told_and_goes_on_as_json(call: Call, payments: Path, tmp_path:
         (["--labels=5", "--methods=dan"], "dan do not take one table with rare events"),
         (["--labels=5", "--domain=a"], "--domain and --target do not go with --group fraud"),
         (["--labels=5", "--time=when"], "column 'when' is not in the table"),
+        (["--labels=5", "--ignore=amount,shops"], "column 'shops' is not in the table"),
+        (["--labels=5", "--group=transfer", "--ignore=shop"], "--ignore need --group fraud"),
         (["--labels=5", "--group=transfer", "--top=5"], "--top need --group fraud"),
         (["--labels=all", "--group=transfer"], "--labels all needs --group fraud"),
     ],

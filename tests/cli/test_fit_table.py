@@ -38,6 +38,9 @@ def test_a_model_is_fitted_with_a_label_or_without(call: Call, files: Path, tmp_
     assert (plain.code, plain.err) == (0, "")
     assert json.loads(plain.out)["n_events"] is None
     assert load(tmp_path / "plain").condition is None
+    name = pl.read_parquet(table).columns[0]
+    assert call("fit", "vae", table, "--ignore", name, "--out", tmp_path / "less", *quick).code == 0
+    assert name not in [column.name for column in load(tmp_path / "less").schema_.columns]
     told = call("fit", "vae", table, "--label=bad", "--out", tmp_path / "m", "--page", page, *quick)
     record = json.loads(told.out)
     assert (record["method"], record["n_unlabelled"], record["page"]) == ("vae", 60, str(page))
@@ -56,6 +59,8 @@ def test_a_model_is_fitted_with_a_label_or_without(call: Call, files: Path, tmp_
         (["sgan", "new", "--label=worse"], "label 'worse' is no column of the table"),
         (["sgan", "new", "--label=bad", "--domain=a"], "--domain and --target do not go with sgan"),
         (["vae", "new", "--event=1"], "--event needs --label"),
+        (["vae", "new", "--ignore=a,b"], "--ignore: 'a' is no column of the table"),
+        (["mlp", "new", "--ignore=a", "--label=bad"], "--ignore does not go with mlp"),
         (["vae", "new", "--set", "n=5"], "vae has no argument 'n'; it has activation"),
         (["lstm_autoencoder", "new"], "is fitted to windows of series, not to a table"),
         (["mlp", "old", "new"], "mlp needs --label"),

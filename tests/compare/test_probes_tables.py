@@ -473,3 +473,20 @@ def test_outcomes_in_the_national_loans_are_caught() -> None:
         "ChgOffDate",
         "ChgOffPrinGr",
     }
+
+
+def test_the_limit_of_a_single_column_can_be_raised() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(4000) % 40 == 0).astype(np.int8)
+    table = pl.DataFrame(
+        {"strong": rng.normal(size=4000) + 2.8 * y, "noise": rng.normal(size=4000)}
+    )
+    halves = table[:2000], y[:2000], table[2000:], y[2000:]
+    (usual,) = [each for each in probe_tables(*halves) if each.probe == "single column"]
+    (rare,) = [
+        each for each in probe_tables(*halves, column_limit=0.99) if each.probe == "single column"
+    ]
+    assert usual.flagged
+    assert 0.95 < usual.value < 0.99
+    assert not rare.flagged
+    assert rare.limit == 0.99

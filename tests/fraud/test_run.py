@@ -66,6 +66,7 @@ def test_what_was_asked_for_beyond_the_frauds_there_are_is_said(
     (budget,) = found.settings["budgets"]
     assert found.settings["n_genuine"] == {str(budget): len(task.of_class(0))}
     assert any("labels=500 were asked for" in note for note in found.settings["notes"])
+    assert any("genuine=100,000 were asked for" in note for note in found.settings["notes"])
 
 
 def test_nothing_is_left_when_no_method_runs(

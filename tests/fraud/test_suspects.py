@@ -15,6 +15,7 @@ def task() -> FraudTask:
     features = pl.DataFrame({"id": [f"t{i}" for i in range(8)], "amount": np.arange(8.0)})
     return FraudTask(
         features=features,
+        names=features.select("id", day=pl.lit("Monday")),
         y=np.array([0, 0, 1, 0, 0, 1, 0, 0], np.int8),
         schema=Schema.numeric(["amount"]),
         train=np.arange(4),
@@ -35,8 +36,8 @@ def result(runs: list[list[float]]) -> SimpleNamespace:
 def test_the_most_suspicious_come_first_by_their_mean() -> None:
     runs = [[0.1, 0.9, 0.2, 0.0], [0.1, 0.7, 0.8, 0.0], [np.nan] * 4]
     found = most_suspicious(task(), result(runs), n=2)  # type: ignore[arg-type]
-    assert found.columns == [ROW, SCORE, LABEL, "amount"]
-    assert found.rows() == [(5, 0.8, 1, 5.0), (6, 0.5, 0, 6.0)]
+    assert found.columns == [ROW, SCORE, LABEL, "id", "day", "amount"]
+    assert found.rows() == [(5, 0.8, 1, "t5", "Monday", 5.0), (6, 0.5, 0, "t6", "Monday", 6.0)]
 
 
 def test_a_choice_without_scores_has_no_suspects() -> None:

@@ -22,6 +22,38 @@ def test_the_latest_rows_are_tested_and_time_is_no_feature(
     assert task.rate == task.y[task.train].mean()
 
 
+def test_dates_as_text_are_read_as_dates(payments: pl.DataFrame) -> None:
+    """Sorted as text, the first of March would come before the second of January."""
+    days = pl.datetime_range(
+        pl.datetime(2026, 1, 1), pl.datetime(2026, 3, 31), "1h", eager=True
+    ).sample(payments.height, with_replacement=True, seed=0)
+    told = payments.drop("at").with_columns(booked=days.dt.strftime("%d.%m.%Y %H:%M"))
+    task = build_fraud_task(told, label="fraud", options=FraudOptions(time="booked"))
+    assert days.gather(task.train).max() < days.gather(task.test).min()
+    (note,) = [note for note in task.notes if note.startswith("split by 'booked'")]
+    assert f"from {days.gather(task.test).min()} to {days.max()}" in note
+
+
+def test_times_that_cannot_be_read_are_named(payments: pl.DataFrame) -> None:
+    gap = payments.with_columns(
+        pl.when(pl.col("payment") == 7).then(None).otherwise(pl.col("at")).alias("at")
+    )
+    with pytest.raises(DataError, match=r"time 'at': 1 of 3,000 rows have no time .*row 7, None"):
+        build_fraud_task(gap, label="fraud", options=FraudOptions(time="at"))
+    words = payments.with_columns(at=pl.lit("soon"))
+    with pytest.raises(DataError, match=r"time_column='at'.*must hold dates or numbers"):
+        build_fraud_task(words, label="fraud", options=FraudOptions(time="at"))
+
+
+def test_columns_can_be_kept_from_every_model(payments: pl.DataFrame) -> None:
+    options = FraudOptions(time="at", ignore=("channel", "at"))
+    task = build_fraud_task(payments, label="fraud", options=options)
+    assert "channel" not in task.features.columns
+    assert task.names.columns[-1] == "at"
+    with pytest.raises(DataError, match="column 'chanel' is not in the table"):
+        build_fraud_task(payments, label="fraud", options=FraudOptions(ignore=("chanel",)))
+
+
 def test_without_a_time_the_split_is_by_chance_and_keeps_the_rate(payments: pl.DataFrame) -> None:
     task = build_fraud_task(payments, label="fraud", options=FraudOptions())
     assert task.y[task.test].sum() == 12
@@ -58,13 +90,17 @@ def test_rows_without_a_label_are_trained_on_and_not_tested(payments: pl.DataFra
     task = build_fraud_task(hidden, label="fraud", options=FraudOptions(time="at"))
     assert (task.y[task.train] == -1).any()
     assert (task.y[task.test] >= 0).all()
+    assert "200 of the rows to test have no label and are not measured" in task.notes
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (pl.lit(1).alias("fraud"), "0 genuine rows to train on"),
-        ((pl.col("payment") == 3).cast(pl.Int64).alias("fraud"), "at least 2 and 5 frauds"),
+        (pl.lit(1).alias("fraud"), "frauds and 0 genuine rows, of which 2 and 1 are needed"),
+        (
+            (pl.col("payment") == 3).cast(pl.Int64).alias("fraud"),
+            r"has 1 frauds? and|has 0 frauds and",
+        ),
         (pl.lit(None, dtype=pl.Int64).alias("fraud"), "empty in every row"),
     ],
 )

@@ -12,8 +12,10 @@ import click
 from thinfile.cli.tables import (
     domain_option,
     event_option,
+    ignore_option,
     json_option,
     label_option,
+    names_in,
     print_next,
     print_result,
     read_task,
@@ -36,7 +38,10 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
         try:
             budgets = tuple(part if part == "all" else int(part) for part in parts)
         except ValueError:
-            self.fail(f"{value!r} must be whole numbers with commas between, as in 0,100,350")
+            self.fail(
+                f"{value!r} must be whole numbers with commas between, as in 0,100,350 (or `all`, "
+                "with --group fraud)"
+            )
         if min(budget for budget in (*budgets, 0) if not isinstance(budget, str)) < 0:
             self.fail(f"{value!r} must be 0 or more")
         return budgets
@@ -60,6 +65,7 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
     help="transfer: from an old portfolio to a new one. fraud: rare events in one table.",
 )
 @click.option("--time", help="With --group fraud: column to split by; the latest rows are tested.")
+@ignore_option
 @click.option(
     "--genuine",
     type=click.IntRange(10),
@@ -81,7 +87,7 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
 @schema_option
 @click.option(
     "--methods",
-    callback=lambda ctx, param, value: _names(value),
+    callback=lambda ctx, param, value: names_in(value),
     help="Names with commas between; all by default.",
 )
 @click.option(
@@ -116,6 +122,7 @@ def command(
     as_json: bool,
     group: str,
     time: str | None,
+    ignore: list[str] | None,
     genuine: int | None,
     alerts: float | None,
     top: int | None,
@@ -129,7 +136,8 @@ def command(
     """
     # What was not given is left to the options of each group, which have other defaults.
     given = _not_none(given)
-    fraud_given = _not_none({"time": time, "genuine": genuine, "alerts": alerts, "top": top})
+    of_fraud = {"time": time, "ignore": ignore, "genuine": genuine, "alerts": alerts, "top": top}
+    fraud_given = _not_none(of_fraud)
     printed = {"quiet": quiet, "as_json": as_json, "report": not no_report}
     _check_group(group, domain or target, fraud_given, given.get("labels", ()))
     if group == "fraud":
@@ -177,10 +185,6 @@ def _curve(tables: tuple[str, ...], out: Path, labels: Sequence[int]) -> list[st
             words += [f"--{name}", str(given[name])]
     most = max(labels) or 100
     return [*words, "--labels", f"0,{most // 2},{most}", "--out", f"{out}-curve"]
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",")] if text else None
 
 
 def run_and_print(

@@ -11,6 +11,7 @@ import click
 from thinfile.cli.tables import (
     domain_option,
     event_option,
+    ignore_option,
     json_option,
     read_task,
     schema_option,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @domain_option
 @target_option
 @schema_option
+@ignore_option
 @click.option(
     "--set",
     "settings",
@@ -62,6 +64,7 @@ def command(
     domain: str | None,
     target: str | None,
     schema: Path | None,
+    ignore: list[str] | None,
     settings: tuple[str, ...],
     page: Path | None,
     random_state: int,
@@ -81,11 +84,13 @@ def command(
         if domain or target:
             raise click.UsageError(f"--domain and --target do not go with {method}")
         given["random_state"] = random_state
-        made = fit_one_table(method, tables, label, event, out, schema, given, page)
+        made = fit_one_table(method, tables, label, event, out, schema, given, page, ignore or ())
         click.echo(json.dumps(made)) if as_json else print_fit(made)
         return
     if page is not None:
         raise click.UsageError(f"--page does not go with {method}")
+    if ignore:
+        raise click.UsageError(f"--ignore does not go with {method}; mark columns in --schema")
     title = get_method(method, [*METHODS, *MODELS]).title
     if label is None:
         raise click.UsageError(f"{method} needs --label, the column with the outcome")

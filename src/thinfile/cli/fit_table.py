@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def fit_one_table(
     schema: Path | None,
     given: Mapping[str, Any],
     page: Path | None,
+    ignore: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fit to all rows with all their labels, save a version, and say what was done.
 
@@ -51,6 +52,8 @@ def fit_one_table(
         Arguments over the registry's.
     page
         Where to write the page of the model; None writes none.
+    ignore
+        Columns that the model does not see.
     """
     from thinfile.data.read import read_table
     from thinfile.methods import MODELS
@@ -63,7 +66,8 @@ def fit_one_table(
     if label is None and event is not None:
         raise click.UsageError("--event needs --label")
     notes: list[str] = []
-    features, y = _read(read_table(tables[0]), label, event, notes)
+    table = _without(read_table(tables[0]), ignore)
+    features, y = _read(table, label, event, notes)
     model = _build(name, Schema.load(schema) if schema else None, given, labelled=y is not None)
     model.fit(features) if y is None else model.fit(features, y)
     record = _saved(model, out, features, y)
@@ -75,11 +79,24 @@ def fit_one_table(
     return record | {"method": name, "notes": [*notes, *model.notes_]}
 
 
+def _without(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The table without the columns of those names, all of which must be there."""
+    from thinfile.errors import DataError
+
+    lacking = [name for name in names if name not in table.columns]
+    if lacking:
+        raise DataError(
+            f"--ignore: {lacking[0]!r} is no column of the table; it has "
+            f"{', '.join(table.columns[:12])}"
+        )
+    return table.drop(names)
+
+
 def _read(
     table: pl.DataFrame, label: str | None, event: str | None, notes: list[str]
 ) -> tuple[pl.DataFrame, npt.NDArray[np.int8] | None]:
     """Columns without the label; labels as 1, 0 and -1."""
-    from thinfile.compare.labels import read_labels
+    from thinfile.data.labels import read_labels
     from thinfile.errors import DataError
 
     if label is None:

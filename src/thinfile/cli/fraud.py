@@ -131,10 +131,12 @@ def _print_next(table: str, label: str, event: str, out: Path) -> None:
     is_number = event.replace(".", "", 1).isdigit() or event in ("true", "false")
     where = f"{label} == {event}" if is_number else f"{label} == '{event}'"
     path, more = shlex.quote(table), shlex.quote(str(out / "vae"))
+    told = "" if is_number else f" --event {shlex.quote(event)}"
+    colour = f"--color {shlex.quote(label)}{told}"
     print_next(
         [
             f"thinfile score {shlex.quote(str(out / 'best'))} {path} --out scores.parquet",
-            f"thinfile map {shlex.quote(str(out / 'autoencoder'))} {path} --color {label}",
+            f"thinfile map {shlex.quote(str(out / 'autoencoder'))} {path} {colour}",
             f'thinfile generate {more} --like {path} --where "{where}" -n 1000 --out more.parquet',
         ]
     )

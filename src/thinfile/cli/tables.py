@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 MAX_NOTES = 15
 """Lines about the tables that the terminal shows."""
 
+
+def names_in(text: str | None) -> list[str] | None:
+    """Names with commas between."""
+    return [name.strip() for name in text.split(",")] if text else None
+
+
 label_option = click.option("--label", required=True, help="Column with the outcome: 1, 0, empty.")
 event_option = click.option(
     "--event",
@@ -27,6 +33,12 @@ schema_option = click.option(
     "--schema",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Corrected schema file (.toml or .json), see `thinfile schema`.",
+)
+ignore_option = click.option(
+    "--ignore",
+    metavar="COLUMNS",
+    callback=lambda ctx, param, value: names_in(value),
+    help="For one table: columns that no model sees, with commas between.",
 )
 store_option = click.option(
     "--store",

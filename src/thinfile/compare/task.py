@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.compare.labels import check_classes, read_labels
+from thinfile.data.labels import check_classes, read_labels
 from thinfile.compare.repeats import find_repeats
 from thinfile.errors import DataError
 from thinfile.schema.column import Column

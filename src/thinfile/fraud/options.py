@@ -45,6 +45,8 @@ class FraudOptions:
     time : str, optional
         Column to split by: the latest rows are tested. It is no feature then. Rows are split at
         random, by class, without it.
+    ignore : sequence of str
+        Columns that no model sees, such as one that is filled in when a fraud is known.
     test_share : float from 0.05 to 0.5
         Share of the rows that is tested.
     alerts : float in (0, 0.5]
@@ -72,6 +74,7 @@ class FraudOptions:
     labels: Sequence[int | str] = (10, 50, 100)
     genuine: int | None = None
     time: str | None = None
+    ignore: Sequence[str] = ()
     test_share: float = 0.2
     alerts: float = 0.001
     top: int = 100

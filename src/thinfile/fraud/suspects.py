@@ -32,8 +32,9 @@ def most_suspicious(task: FraudTask, result: Result, n: int = N_SUSPECTS) -> pl.
     Returns
     -------
     polars.DataFrame
-        Highest score first: ``(row)``, the position in the table, ``(score)``, ``(label)``, and
-        the columns that models see. No row where the choice has no scores.
+        Highest score first: ``(row)``, the position in the table from 0, ``(score)``,
+        ``(label)``, ids and the time, and the columns that models see. No row where the choice
+        has no scores.
     """
     key = (result.verdict["choice"], result.verdict["budget"])
     runs = result.test_scores.get(key, np.empty((0, len(task.test))))
@@ -42,7 +43,8 @@ def most_suspicious(task: FraudTask, result: Result, n: int = N_SUSPECTS) -> pl.
     places = np.argsort(-score, kind="stable")[:n]
     rows = task.test[places]
     told = pl.DataFrame({ROW: rows, SCORE: score[places], LABEL: task.y[rows]})
-    return pl.concat([told, task.features[rows].select(task.schema.features)], how="horizontal")
+    seen = task.features[rows].select(task.schema.features)
+    return pl.concat([told, task.names[rows], seen], how="horizontal")
 
 
 def load_suspects(run: str | Path) -> pl.DataFrame | None:

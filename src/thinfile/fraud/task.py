@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.compare.labels import read_labels
+from thinfile.data.labels import read_labels
 from thinfile.data.split import by_time
+from thinfile.data.split_later import times_of
 from thinfile.errors import DataError
 from thinfile.fraud.options import MIN_FRAUDS, FraudOptions
 from thinfile.schema.model import Schema
@@ -31,6 +33,8 @@ class FraudTask:
     ----------
     features : polars.DataFrame
         Raw columns that a model sees, and ids.
+    names : polars.DataFrame
+        Raw columns that tell a person which row it is: ids and the time.
     y : ndarray of shape (n,)
         1 for a fraud, 0 for genuine, -1 where it is not known.
     schema : Schema
@@ -46,6 +50,7 @@ class FraudTask:
     """
 
     features: pl.DataFrame
+    names: pl.DataFrame
     y: npt.NDArray[np.int8]
     schema: Schema
     train: Rows
@@ -86,7 +91,7 @@ def build_fraud_task(
     label
         Name of the label column.
     options
-        `time`, `test_share`, `max_test` and `random_state` are used.
+        `time`, `ignore`, `test_share`, `max_test` and `random_state` are used.
     event
         Label value that is the event; None where it is plain.
     schema
@@ -101,22 +106,26 @@ def build_fraud_task(
     """
     options = options or FraudOptions()
     notes: list[str] = []
-    _check_columns(table, [label, *([options.time] if options.time else [])])
+    aside = dict.fromkeys([*([options.time] if options.time else []), *options.ignore])
+    _check_columns(table, [label, *aside])
     y = read_labels(table[label], table[label].head(0), label, notes, event=event)
     value = _value_of_event(table[label], y)
-    features = table.drop([label, *([options.time] if options.time else [])])
+    features = table.drop([label, *aside])
+    given = schema
     if schema is None:
         schema = Schema.infer(features)
         notes += schema.notes
     schema = Schema(tuple(c for c in schema.columns if c.name in features.columns), schema.notes)
     if not schema.features:
         raise DataError(f"{title!r} has no column that can be used beside the label {label!r}")
-    train, test = _split(table, y, options, notes)
+    train, test = _split(table, y, options, given, notes)
     train = _without_copies(features, schema.features, train, test, notes)
     _check_frauds(y, train, test, label)
     kept = [c.name for c in schema.columns if c.role == "id" or c.name in schema.features]
+    ids = [c.name for c in schema.columns if c.role == "id"]
     return FraudTask(
         features.select(kept),
+        table.select([*ids, *([options.time] if options.time else [])]),
         y,
         schema,
         train,
@@ -150,14 +159,40 @@ def _check_columns(table: pl.DataFrame, names: Sequence[str]) -> None:
         raise DataError("the table has no rows")
 
 
+def _times(table: pl.DataFrame, name: str, schema: Schema | None) -> npt.NDArray[Any]:
+    """The column to split by as dates or numbers, text as the schema reads it."""
+    times = times_of(table, name, schema)
+    unknown = np.flatnonzero(np.isnat(times) if times.dtype.kind == "M" else np.isnan(times))
+    if len(unknown):
+        raise DataError(
+            f"time {name!r}: {len(unknown):,} of {len(times):,} rows have no time that can be read "
+            f"(first: row {unknown[0]}, {table[name][int(unknown[0])]!r}); leave them out, or split "
+            "at random without --time"
+        )
+    return times
+
+
+def _moment(time: Any) -> str:
+    if isinstance(time, np.datetime64):
+        return str(time.astype("datetime64[s]")).replace("T", " ")
+    return f"{time:,.10g}"
+
+
 def _split(
-    table: pl.DataFrame, y: npt.NDArray[np.int8], options: FraudOptions, notes: list[str]
+    table: pl.DataFrame,
+    y: npt.NDArray[np.int8],
+    options: FraudOptions,
+    schema: Schema | None,
+    notes: list[str],
 ) -> tuple[Rows, Rows]:
     rng = np.random.default_rng(options.random_state)
     if options.time:
-        train, test = by_time(table[options.time].to_numpy(), test_share=options.test_share)
+        times = _times(table, options.time, schema)
+        train, test = by_time(times, test_share=options.test_share)
         notes.append(
-            f"split by {options.time!r}: the latest {len(test):,} of {len(y):,} rows are tested"
+            f"split by {options.time!r}: the latest {len(test):,} of {len(y):,} rows are tested, "
+            f"from {_moment(times[test].min())} to {_moment(times[test].max())}; the others begin "
+            f"at {_moment(times[train].min())}"
         )
     else:
         drawn = [
@@ -170,6 +205,9 @@ def _split(
             f"split at random: {len(test):,} of {len(y):,} rows are tested; name the column with "
             "--time to test on later rows, which is harder and nearer to use"
         )
+    n_unknown = int((y[test] < 0).sum())
+    if n_unknown:
+        notes.append(f"{n_unknown:,} of the rows to test have no label and are not measured")
     test = test[y[test] >= 0]
     if len(test) > options.max_test:
         frauds, others = test[y[test] == 1], test[y[test] == 0]
@@ -203,7 +241,9 @@ def _check_frauds(y: npt.NDArray[np.int8], train: Rows, test: Rows, label: str) 
     others = {name: int((y[rows] == 0).sum()) for name, rows in (("train", train), ("test", test))}
     if counts["train"] < MIN_FRAUDS or counts["test"] < MIN_TEST_FRAUDS or not all(others.values()):
         raise DataError(
-            f"label {label!r}: {counts['train']} frauds and {others['train']} genuine rows to "
-            f"train on, {counts['test']} and {others['test']} to test on; at least {MIN_FRAUDS} "
-            f"and {MIN_TEST_FRAUDS} frauds and a genuine row are needed"
+            f"label {label!r}: too few to measure anything. The training part has "
+            f"{counts['train']} frauds and {others['train']:,} genuine rows, of which {MIN_FRAUDS} "
+            f"and 1 are needed; the test part has {counts['test']} and {others['test']:,}, of "
+            f"which {MIN_TEST_FRAUDS} and 1 are needed. `thinfile fit` with logistic, devnet or "
+            "isolation_forest fits a model without measuring it"
         )

@@ -85,14 +85,13 @@ def _headline(
         return text
     if all(row["family"] == "baseline" for each in rows.values() for row in each):
         return f"{text} Only baselines have a result: whether a deep method pays is not known."
-    better = [b for b in rows if _better(rows[b])]
-    if better:
-        row = _better(rows[better[0]])[0]
-        return (
-            f"{text} On the test rows, which the choice must not know, {row['title']} did better "
-            f"with {better[0]:,}."
-        )
-    return f"No deep method pays here. {text}"
+    better = {b: [row["title"] for row in _better(rows[b])] for b in rows}
+    found = [f"{_listed(titles)} with {b:,}" for b, titles in better.items() if titles]
+    if not found:
+        return f"No deep method pays here. {text}"
+    none = [f"{b:,}" for b, titles in better.items() if not titles]
+    text += f" On the test rows, which the choice must not know, {'; '.join(found)} did better."
+    return f"{text} With {_listed(none)} no deep method pays." if none else text
 
 
 def _better(rows: Sequence[Row]) -> list[Row]:
@@ -137,9 +136,10 @@ def _on_rival(choice: Choice) -> list[str]:
     if not found[choice.rival] or not found[choice.baseline]:
         return []
     return [
-        f"There {METHODS[choice.rival].title} ({found[choice.rival]:.3f}) was ahead of the best "
-        f"baseline, {METHODS[choice.baseline].title} ({found[choice.baseline]:.3f}), in "
-        f"{choice.sureness:.0%} of the draws; it takes {SURE:.0%} to be chosen before it."
+        f"On those rows {METHODS[choice.rival].title} ({found[choice.rival]:.3f}) was the best "
+        f"method beyond the baselines, and {METHODS[choice.baseline].title} "
+        f"({found[choice.baseline]:.3f}) the best baseline; the former was ahead in "
+        f"{choice.sureness:.0%} of the rows drawn again, and it takes {SURE:.0%} to be chosen."
     ]
 
 
@@ -207,6 +207,11 @@ def _few_events(mine: Row) -> list[str]:
         f"The test rows hold {mine['n_events']} frauds: intervals are wide, and differences "
         "between methods within them may be chance."
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _ends(row: Row, name: str) -> str:

@@ -30,8 +30,10 @@ FEW = 100
 """Rows of a class in the test table below which halves of the train table are looked at too."""
 
 
-def probe_columns(tables: Tables, keys: Sequence[str] = ()) -> list[Finding]:
-    """Each column above the limit, or else one finding on the strongest of all.
+def probe_columns(
+    tables: Tables, keys: Sequence[str] = (), *, limit: float = LIMIT
+) -> list[Finding]:
+    """Each column whose AUC is above the limit, or else one finding on the strongest of all.
 
     A number is taken as it is, in either direction, and in bins; a category by the event rate of
     each value in the train rows. Both are measured on test rows, and on held-out train rows where
@@ -41,14 +43,15 @@ def probe_columns(tables: Tables, keys: Sequence[str] = ()) -> list[Finding]:
     found = {name: column_strength(tables, name) for name in tables.columns if name not in keys}
     if not found:
         return []
-    leaks = [name for name, each in found.items() if each.auc > LIMIT and each.low > SURE]
+    sure = limit - (LIMIT - SURE)
+    leaks = [name for name, each in found.items() if each.auc > limit and each.low > sure]
     if leaks:
         leaks.sort(key=lambda name: -found[name].auc)
-        return [_flagged(name, found[name]) for name in leaks]
+        return [_flagged(name, found[name], limit) for name in leaks]
     best = max(found, key=lambda name: found[name].auc)
     if not found[best].low:
-        return [Finding(PROBE, "", None, LIMIT, False, "Rows of both classes are too few to look.")]
-    return [Finding(PROBE, best, found[best].auc, LIMIT, False, _calm(best, found[best], found))]
+        return [Finding(PROBE, "", None, limit, False, "Rows of both classes are too few to look.")]
+    return [Finding(PROBE, best, found[best].auc, limit, False, _calm(best, found, limit))]
 
 
 def column_strength(tables: Tables, name: str) -> Strength:
@@ -101,15 +104,15 @@ def _filled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(missing, np.median(values[~missing]) if not missing.all() else 0.0, values)
 
 
-def _flagged(name: str, found: Strength) -> Finding:
+def _flagged(name: str, found: Strength, limit: float) -> Finding:
     words = (
         f"Column {name!r} alone tells the two outcomes apart almost without a mistake (AUC "
         f"{found.auc:.3f}): either it is written down when the outcome is known, or no model is "
         "needed. Find out which."
     )
-    return Finding(PROBE, name, found.auc, LIMIT, True, words)
+    return Finding(PROBE, name, found.auc, limit, True, words)
 
 
-def _calm(name: str, found: Strength, all_: dict[str, Strength]) -> str:
-    text = f"The strongest of {len(all_)} columns is {name!r} with AUC {found.auc:.3f}"
-    return text + ("; its rows are too few to be sure." if found.auc > LIMIT else ".")
+def _calm(name: str, found: dict[str, Strength], limit: float) -> str:
+    text = f"The strongest of {len(found)} columns is {name!r} with AUC {found[name].auc:.3f}"
+    return text + ("; its rows are too few to be sure." if found[name].auc > limit else ".")

@@ -13,7 +13,7 @@ from thinfile.compare.probes.constancy import MAX_VALUES, probe_constancy
 from thinfile.compare.probes.finding import Finding
 from thinfile.compare.probes.label_copy import probe_label
 from thinfile.compare.probes.pair_memory import probe_memory
-from thinfile.compare.probes.single_column import probe_columns
+from thinfile.compare.probes.single_column import LIMIT, probe_columns
 from thinfile.compare.probes.statistics import probe_statistics
 from thinfile.errors import DataError
 
@@ -32,6 +32,7 @@ def probe_tables(
     *,
     label: str | None = None,
     keys: Sequence[str] | None = None,
+    column_limit: float = LIMIT,
 ) -> list[Finding]:
     """Ask a table the questions that a table with a leak answers wrongly.
 
@@ -54,6 +55,8 @@ def probe_tables(
     keys
         Columns that say who or what a row is about (customer, item). By default the five texts
         and three whole numbers with the most values that repeat.
+    column_limit : float in (0.5, 1)
+        AUC above which one column alone is flagged.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def probe_tables(
     found = probe_label(tables, label)
     # What is flagged already would only be found again by the next probes.
     tables = tables.without(found)
-    found += probe_columns(tables, keys or ())
+    found += probe_columns(tables, keys or (), limit=column_limit)
     tables = tables.without(found)
     codes = {name: tables.codes(name) for name in _keys(tables, keys)}
     return [

@@ -65,26 +65,50 @@ def read_labels(
         If the values are not two, cannot be labels, or none of them is plainly the event.
     """
     columns = (source, target)
-    texts = [_plain(each, label, name) for each, name in zip(columns, names, strict=True)]
+    texts = [label_texts(each, label, name) for each, name in zip(columns, names, strict=True)]
     both = pl.concat(texts)
-    found = sorted(both.drop_nulls().unique().to_list(), key=_number_or_word)
+    found = _two_values(both, label)
+    value = _event(found, label, event, is_boolean=pl.Boolean in [s.dtype for s in columns])
+    if event is not None or not set(found) <= {"0", "1"}:
+        notes.append(f"label {label!r}: {value!r} is taken as the event")
+    y = np.full(len(both), -1, dtype=np.int8)
+    y[both.is_not_null().to_numpy()] = (both.drop_nulls() == value).to_numpy()
+    return y
+
+
+def event_of(values: pl.Series, label: str, event: str | None = None) -> str:
+    """The value that `read_labels` takes as the event, written as `label_texts` writes it.
+
+    Raises
+    ------
+    DataError
+        As `read_labels`.
+
+    Examples
+    --------
+    >>> event_of(pl.Series([0.0, 1.0, None]), "bad"), event_of(pl.Series(["no", "yes"]), "bad")
+    ('1', 'yes')
+    """
+    found = _two_values(label_texts(values, label, "the table"), label)
+    return _event(found, label, event, is_boolean=values.dtype == pl.Boolean)
+
+
+def _two_values(texts: pl.Series, label: str) -> list[str]:
+    """The values of a label in order, numbers first."""
+    found = sorted(texts.drop_nulls().unique().to_list(), key=_number_or_word)
     if len(found) > 2:
         raise DataError(
             f"label {label!r} has {len(found)} values ({_quoted(found)}); two are needed"
         )
     if not found:
         raise DataError(f"label {label!r} is empty in every row")
+    return found
+
+
+def _event(found: Sequence[str], label: str, event: str | None, *, is_boolean: bool) -> str:
     if event is None:
-        value = _guess_event(found, label)
-    else:
-        value = _given_event(
-            event, found, label, is_boolean=pl.Boolean in [s.dtype for s in columns]
-        )
-    if event is not None or not set(found) <= {"0", "1"}:
-        notes.append(f"label {label!r}: {value!r} is taken as the event")
-    y = np.full(len(both), -1, dtype=np.int8)
-    y[both.is_not_null().to_numpy()] = (both.drop_nulls() == value).to_numpy()
-    return y
+        return _guess_event(found, label)
+    return _given_event(event, found, label, is_boolean=is_boolean)
 
 
 def check_classes(y: npt.NDArray[np.int8], name: str, raw: pl.Series) -> None:
@@ -115,7 +139,7 @@ def _guess_event(found: Sequence[str], label: str) -> str:
 
 
 def _given_event(event: str, found: Sequence[str], label: str, *, is_boolean: bool) -> str:
-    text = _plain(pl.Series([str(event)]), label, "event")[0]
+    text = label_texts(pl.Series([str(event)]), label, "event")[0]
     if is_boolean and text is not None:
         text = {"true": "1", "false": "0"}.get(text.lower(), text)
     alike = [v for v in found if text is not None and v.lower() == text.lower()]
@@ -125,8 +149,8 @@ def _given_event(event: str, found: Sequence[str], label: str, *, is_boolean: bo
     raise DataError(f"event {event!r} is no value of label {label!r} ({_quoted(found)}){cure}")
 
 
-def _plain(series: pl.Series, label: str, name: str) -> pl.Series:
-    """Labels as text: whole numbers without a point, and null for every word for "no label"."""
+def label_texts(series: pl.Series, label: str, name: str) -> pl.Series:
+    """Labels as texts: whole numbers without a point, and null for every word for "no label"."""
     if not _can_be_label(series.dtype):
         raise DataError(
             f"label {label!r} is {series.dtype} in {name!r}; numbers, words or booleans are needed"

@@ -235,7 +235,9 @@ def page(found: list[dict[str, Any]], command: str) -> str:
         "what helps early.",
     ]
     for task in RUNS:
-        rows = [each for each in found if each["task"] == task]
+        names = list(variants(task))
+        rows = [each for each in found if each["task"] == task and each["name"] in names]
+        rows.sort(key=lambda each: names.index(each["name"]))
         if rows:
             lines += ["", *_table(task, rows)]
     wanted = {(task, name) for task in RUNS for name in variants(task)}

@@ -186,13 +186,13 @@ class Estimator(ClassifierMixin, TableReader):  # type: ignore[misc]
 
     def _read(self, X: Any, y: Any, domain: Any) -> TrainingData:
         rows = self._read_rows(X)
-        labels = self._read_labels(y)
-        check_consistent_length(rows, labels)
+        labels = self._read_labels(y, len(rows))
         is_target = self._read_domain(domain, labels)
         return TrainingData(self._fit_encoder(rows)[0], labels, is_target)
 
-    def _read_labels(self, y: Any) -> npt.NDArray[np.int8]:
-        labels, self.classes_ = read_labels(y, at_most=None if self._multi_class else 2)
+    def _read_labels(self, y: Any, n_rows: int | None = None) -> npt.NDArray[np.int8]:
+        at_most = None if self._multi_class else 2
+        labels, self.classes_ = read_labels(y, at_most=at_most, n_rows=n_rows)
         if len(self.classes_) == 2 and self.classes_.dtype.kind not in "biuf":
             other, event = self.classes_
             self.notes_.append(

@@ -18,7 +18,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from thinfile import params
 from thinfile.data.encode import Encoded, TableEncoder
@@ -159,6 +159,7 @@ class TableReader(BaseEstimator):  # type: ignore[misc]
             parsed = self._parse_fitted(rows)
             self.encoder_ = self._make_encoder().fit(parsed)
             return self.encoder_.transform(parsed), parsed
+        _check_pixels_vary(rows)
         low, high = self._image_range
         self.encoder_ = ImageEncoder(low=low, high=high).fit(rows)
         names = pixel_names(self.encoder_.shape_)
@@ -252,8 +253,7 @@ class TableModel(TableReader):
         rows = self._read_rows(X)
         labels = None
         if y is not None:
-            labels, self.classes_ = read_labels(y, at_least=1, at_most=2)
-            check_consistent_length(rows, labels)
+            labels, self.classes_ = read_labels(y, at_least=1, n_rows=len(rows))
         encoded, parsed = self._fit_encoder(rows)
         self._fit(TableData(encoded, parsed, labels))
         return self
@@ -268,6 +268,11 @@ class TableModel(TableReader):
         raise NotImplementedError
 
 
+def _check_pixels_vary(images: FloatArray) -> None:
+    if len(images) > 1 and (images == images[0]).all():
+        raise DataError(f"no column that a model can use: no pixel varies in {len(images)} images")
+
+
 def _left_out(schema: Schema) -> list[str]:
     """Why columns are seen by no model: constant, free text, nothing but gaps."""
     names = [column.name for column in schema.columns if column.role == "ignored"]
@@ -276,7 +281,7 @@ def _left_out(schema: Schema) -> list[str]:
 
 
 def read_labels(
-    y: Any, *, at_least: int = 2, at_most: int | None = 2
+    y: Any, *, at_least: int = 2, at_most: int | None = 2, n_rows: int | None = None
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any]]:
     """Labels as the place of their class, -1 where there is none; and the classes, sorted.
 
@@ -287,17 +292,25 @@ def read_labels(
     y : array-like of shape (n,)
     at_least, at_most
         Number of classes; None: any.
+    n_rows : int, optional
+        Rows that the labels are for.
 
     Raises
     ------
     DataError
-        If `y` is no list of labels, or has too few or too many classes.
+        If `y` is no list of labels, is not as long as there are rows, or has too few or too many
+        classes.
     """
     if y is None:
         raise DataError("requires y to be passed, but the target y is None")
     values = _one_column(np.asarray(y))
+    if n_rows is not None and len(values) != n_rows:
+        raise DataError(
+            f"y has {len(values)} labels and X has {n_rows} rows: inconsistent numbers of samples"
+        )
     unlabelled = _is_missing(values)
-    classes = _classes(values[~unlabelled], at_least, at_most)
+    classes = _classes(values[~unlabelled], at_most)
+    _check_enough(classes, at_least, unlabelled)
     labels = np.full(len(values), UNLABELLED, dtype=np.int8)
     places = np.searchsorted(classes, values[~unlabelled].astype(classes.dtype))
     is_event = len(classes) == 1 and classes[0] == 1
@@ -347,7 +360,7 @@ def _is_no_label(value: Any) -> bool:
     return type(value).__name__ == "NAType" or bool(value != value or value == UNLABELLED)
 
 
-def _classes(values: npt.NDArray[Any], at_least: int, at_most: int | None) -> npt.NDArray[Any]:
+def _classes(values: npt.NDArray[Any], at_most: int | None) -> npt.NDArray[Any]:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise DataError("y contains infinity")
     if values.dtype.kind == "O":
@@ -363,8 +376,17 @@ def _classes(values: npt.NDArray[Any], at_least: int, at_most: int | None) -> np
         )
     if len(classes) > np.iinfo(np.int8).max:
         raise DataError(f"y holds {len(classes)} classes ({classes[:5].tolist()}…), at most 127")
-    if len(classes) < at_least and at_least > 1:
-        raise DataError(
-            f"y holds one class only ({classes.tolist()}): labelled rows of two classes are needed"
-        )
     return classes
+
+
+def _check_enough(classes: npt.NDArray[Any], at_least: int, unlabelled: BoolArray) -> None:
+    if at_least < 2 or len(classes) >= at_least:
+        return
+    n_rows, n_without = len(unlabelled), int(unlabelled.sum())
+    if not len(classes):
+        raise DataError(f"y holds no label: all {n_rows} rows are without one")
+    others = f"; {n_without} of {n_rows} rows are without a label" if n_without else ""
+    raise DataError(
+        f"y holds one class only ({classes.tolist()}{others}): labelled rows of two classes are "
+        "needed"
+    )

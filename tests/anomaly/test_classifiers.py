@@ -126,3 +126,15 @@ def test_more_rows_in_a_batch_than_in_the_table(name: str, make: Any) -> None:
     data = make(n=40, n_events=2, n_others=10, seed=3)
     assert data.truth.sum() >= 2
     assert np.isfinite(BUILD[name]().fit(data.X, data.y).predict_proba(data.X)).all()
+
+
+@pytest.mark.parametrize("name", ["devnet", "deep_sad"])
+def test_a_batch_is_capped_at_the_rows_there_are_and_that_is_said(name: str, make: Any) -> None:
+    data = make(n=40, n_events=2, n_others=10, seed=3)
+    large, whole = (BUILD[name](batch_size=n, max_epochs=1) for n in (10_000_000, 40))
+    large.fit(data.X, data.y)
+    whole.fit(data.X, data.y)
+    note = "batch_size=10000000 is more than the 40 training rows: each batch has 40"
+    assert large.notes_.count(note) == 1
+    assert not any("batch_size" in text for text in whole.notes_)
+    assert np.array_equal(large.predict_proba(data.X), whole.predict_proba(data.X))

@@ -241,3 +241,41 @@ def test_a_saved_generator_is_loaded_and_used(call, folder, tmp_path, monkeypatc
     )
     assert answer.code == 0, answer.err
     assert pl.read_parquet(tmp_path / "m.parquet")["bad"].unique().to_list() == [1]
+
+
+@pytest.fixture
+def worded(folder, model):
+    table = pl.read_parquet(folder / "table.parquet")
+    words = pl.col("bad").replace_strict({0: "ok", 1: "stolen"}, default=None)
+    path = folder / "worded.parquet"
+    table.with_columns(bad=words).write_parquet(path)
+    return path
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("given", [["--where", "bad == 'stolen'"], ["--event", "stolen"]])
+def test_the_event_of_a_label_in_words(call, worded, tmp_path, given):
+    out = tmp_path / "more.csv"
+    answer = call("generate", "m", "--like", worded, "--label=bad", "-n", 60, "--out", out, *given)
+    assert answer.code == 0, answer.err
+    assert json.loads((tmp_path / "more.json").read_text())["usefulness"]["event"] == "stolen"
+    assert "Usefulness for 'bad' (event: stolen)" in answer.out
+
+
+def test_an_event_that_is_not_plain_is_asked_for_before_anything_is_made(call, worded, tmp_path):
+    out = tmp_path / "more.csv"
+    answer = call("generate", "m", "--like", worded, "--label", "bad", "-n", 60, "--out", out)
+    assert answer.code != 0
+    assert "'ok' and 'stolen': say which is the event with --event" in answer.err
+    answer = call(
+        *("generate", "m", "--like", worded, "--label=bad", "--event=x", "-n", 60, "--out", out)
+    )
+    assert "event 'x' is no value of label 'bad' (ok, stolen)" in answer.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_label_in_words_reaches_the_generator_as_0_and_1():
+    from thinfile.synthetic.generate import _labels
+
+    column = pl.Series("bad", ["stolen", "ok", None, ""])
+    assert _labels(column, "stolen").tolist() == [1, 0, -1, -1]

@@ -23,7 +23,9 @@ def test_a_page_and_a_folder_are_written(call, model, files, page):
     assert done.code == 0, done.err
     events = pl.read_parquet(files / "old.parquet")["bad"].sum()
     first, *_, last, kept = done.out.splitlines()
-    assert first.startswith(f"240 rows, {events} of them bad, by the columns as LogisticClassifier")
+    assert first.startswith(
+        f"240 rows, {events} of them with bad = 1, by the columns as LogisticClassifier"
+    )
     assert last.startswith(str(page))
     assert kept.startswith(f"{page.parent / 'kept'}: place later rows on this map with --onto")
     assert "old.parquet: 240 rows" in page.read_text("utf-8")
@@ -91,3 +93,47 @@ def test_onto_takes_the_maps_own_label(call, model, files, page):
     done = call("map", model, files / "new.csv", "--onto", kept, "--label", "region")
     assert done.code == 2
     assert "with --onto the map's own are taken: --label region (the map: bad)" in done.err
+
+
+def test_what_can_be_checked_first_is(call, model, files, page, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("laid out")
+
+    monkeypatch.setattr("thinfile.latent_map.build.lay_out", never)
+    (page.parent / "full").mkdir()
+    (page.parent / "full" / "file").touch()
+    old = files / "old.parquet"
+    for arguments, message in [
+        (["--color", "hue"], "colour 'hue' is no column of the map (it has 'customer', 'age'"),
+        (["--color", "customer", "--id", "customer"], "'customer' is no column of the map"),
+        (["--id", "nobody"], "the table lacks 'nobody'"),
+        (["--event", "1"], "--event is a value of --label, which is not named"),
+        (["--label", "bad", "--event", "x"], "none of them is the event that was named"),
+        (["--save", page.parent / "full"], "full exists; name a folder that does not"),
+    ]:
+        done = call("map", model, old, "--out", page, *arguments)
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert message in done.err
+
+
+def test_a_score_is_a_colour_and_a_map_that_is_kept_knows_its_own(call, model, files, page):
+    kept = page.parent / "kept"
+    given = ["--color", "(probability)", "--out", page, *QUICK, "--save", kept]
+    assert call("map", model, files / "old.csv", *given).code == 0
+    for colour, code in [("(probability)", 0), ("(placed)", 0), ("hue", 2)]:
+        given = ["--onto", kept, "--color", colour, "--out", page]
+        done = call("map", model, files / "new.csv", *given)
+        assert done.code == code, done.err
+
+
+def test_the_values_of_the_label_are_shown(call, model, files, page):
+    words = pl.col("bad").replace_strict({0: "ok", 1: "stolen"}, default=None)
+    table = page.parent / "words.parquet"
+    pl.read_parquet(files / "old.parquet").with_columns(bad=words).write_parquet(table)
+    given = ["--color", "bad", "--event", "stolen", "--out", page, *QUICK]
+    done = call("map", model, table, *given)
+    assert done.code == 0, done.err
+    assert "of them with bad = stolen, by" in done.out
+    assert '"labelValues":["ok","stolen"]' in page.read_text("utf-8").replace(": ", ":").replace(
+        '", "', '","'
+    )

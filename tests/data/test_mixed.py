@@ -150,8 +150,9 @@ def test_constant_missing_and_text_columns_are_named_and_put_back():
         "column 'since': '2020-01-02T00:00:00' in every training row, left out and put back as it "
         "is",
         "column 'gone': every training row is missing, left out and kept missing",
-        "column 'letter': 300 different texts in 300 rows and none of them frequent: free text, "
-        "left out and put back as missing",
+        "column 'letter': 300 different values in 300 rows and none of them in min_count=3 rows: "
+        "taken for free text, not learned from and empty (missing) where rows are made or given "
+        "back",
     ]
     back = encoder.inverse(encoder.transform(frame))
     assert back.columns == frame.columns
@@ -231,3 +232,14 @@ def test_faults_are_named():
         MixedEncoder.from_state({"format": 9})
     with pytest.raises(DataError, match="damaged: KeyError"):
         MixedEncoder.from_state({"format": 1})
+
+
+def test_a_category_without_a_frequent_value_is_told_of_by_every_model_that_reads_it():
+    from thinfile.generative.vae import VAE
+
+    shops = pl.DataFrame({"sum": np.arange(300.0), "shop": [f"M{i % 150}" for i in range(300)]})
+    schema = Schema((Column("sum", "number"), Column("shop", "category")))
+    model = VAE(max_epochs=1, schema=schema, random_state=0).fit(shops)
+    said = "column 'shop': 150 different values in 300 rows and none of them in min_count=3 rows"
+    assert any(note.startswith(said) for note in model.notes_)
+    assert model.sample(20)["shop"].null_count() == 20

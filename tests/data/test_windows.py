@@ -118,7 +118,7 @@ TABLE = {"who": ["a", "a"], "day": [1, None], "x": [1.0, 2.0], "word": ["u", "v"
     [
         (("who", "when", ["x", "z"], 2), r"no column \['when', 'z'\] in the table"),
         (("who", "day", ["x"], 2), r"column 'day': 1 of 2 times are empty \(first: row 1\)"),
-        (("who", "x", ["word"], 2), "column 'word' is String, a channel must hold numbers"),
+        (("who", "x", ["word"], 2), "column 'word' holds texts such as 'u', which is no number"),
     ],
 )
 def test_bad_tables_are_named(arguments: tuple[Any, ...], message: str) -> None:
@@ -132,3 +132,51 @@ def test_bad_arguments_are_named_together() -> None:
     assert all(name in str(error.value) for name in ("channels=", "length=0", "step=0"))
     with pytest.raises(DataError, match="no entity has min_length=5 rows"):
         make_windows(TABLE, "who", "x", ["x"], 5, min_length=5)
+
+
+@pytest.mark.parametrize(
+    "months",
+    [
+        ["01.2024", "02.2024", "10.2024", "01.2025"],
+        ["1/2024", "2/2024", "10/2024", "1/2025"],
+        ["31.01.2024", "01.02.2024", "05.10.2024", "01.01.2025"],
+        ["2024-01", "2024-02", "2024-10", "2025-01"],
+        ["2", "9", "10", "100"],
+    ],
+)
+def test_times_as_text_are_read_before_rows_are_sorted(months: list[str]) -> None:
+    table = pl.DataFrame({"who": ["a"] * 4, "month": months[::-1], "x": [4.0, 3.0, 2.0, 1.0]})
+    assert make_windows(table, "who", "month", ["x"], 4).values.ravel().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("texts", [["Q1/24", "Q2/24", "Q1/25"], ["Jan 2024", "Feb 2024", "x"]])
+def test_texts_that_are_no_times_are_refused(texts: list[str]) -> None:
+    table = pl.DataFrame({"month": texts, "x": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataError, match=f"'month' holds texts such as '{texts[0]}'.*2024-01-31"):
+        make_windows(table, None, "month", ["x"], 4)
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1,200.50 €", "3.00 €"], [1200.5, 3.0]),
+        (["1.200,50 €", "3,00 €"], [1200.5, 3.0]),
+        (["1,200.50 €", "1,200.50 €"], [1200.5, 1200.5]),
+        (["7", "-8.5"], [7.0, -8.5]),
+    ],
+)
+def test_a_channel_of_money_as_text_is_read(texts: list[str], numbers: list[float]) -> None:
+    table = pl.DataFrame({"t": range(20), "money": texts * 10})
+    assert make_windows(table, None, "t", ["money"], 2).values[0].ravel().tolist() == numbers
+
+
+def test_a_channel_of_words_is_refused_with_a_remedy() -> None:
+    table = pl.DataFrame({"t": [1, 2, 3], "x": ["1.5", "high", "2.5"]})
+    with pytest.raises(DataError, match=r"'high', which is no number.*leave it out of the chan"):
+        make_windows(table, None, "t", ["x"], 2)
+
+
+def test_windows_are_printed_in_one_line() -> None:
+    assert repr(Windows.of([[[1.0], [2.0]], [[3.0]]])) == (
+        "Windows(2 windows of 1 to 2 steps, channels: channel 0)"
+    )

@@ -176,6 +176,46 @@ def test_soft_labels_raise_the_floor_of_the_discriminators_loss():
     assert Watch("wasserstein", patience=1).see({**record, "discriminator_loss": 0.0}) is None
 
 
+@pytest.mark.parametrize(
+    ("bad", "sign"),
+    [
+        ({"spread": 0.0, "duplicates": 0.0}, "constant output"),
+        ({"spread": 1.0, "duplicates": 1.0}, "collapsed output"),
+    ],
+)
+def test_output_that_was_never_varied_may_become_so_in_the_first_half_of_a_run(bad, sign):
+    good = {"spread": 1.0, "duplicates": 0.0}
+
+    def stops(*records):
+        watch = Watch("hinge", patience=2)
+        n = len(records)
+        return [watch.see(r, (place + 1) / n) is not None for place, r in enumerate(records)]
+
+    assert not any(stops(*[bad] * 5, *[good] * 5))
+    # From the half on (check 5 of 10) the checks count.
+    assert stops(*[bad] * 10).index(True) == 5
+    assert stops(good, bad, bad, *[good] * 7).index(True) == 2
+    watch = Watch("hinge", patience=1)
+    assert str(watch.see(bad)).startswith(sign)
+    assert Watch("hinge", patience=1).see(bad, 0.49) is None
+
+
+def test_one_side_at_zero_loss_counts_from_the_first_check_on():
+    record = {"spread": 1.0, "duplicates": 0.0, "discriminator_loss": 0.0, "generator_loss": 0.7}
+    watch = Watch("non_saturating", patience=2)
+    assert watch.see(record, 0.1) is None
+    assert "the discriminator at zero loss" in str(watch.see(record, 0.2))
+
+
+def test_a_run_that_finds_out_of_constant_output_goes_on_to_its_end():
+    game = Line()
+    spreads = iter([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    game.measure = lambda: {"quality": 0.5, "spread": next(spreads), "duplicates": 0.0}
+    run = run_of(game)
+    assert len(run.play()) == 8
+    assert run.gone_off is None
+
+
 def test_a_sign_must_be_seen_in_a_row():
     watch = Watch("hinge", patience=2)
     bad, good = {"spread": 0.0}, {"spread": 1.0}

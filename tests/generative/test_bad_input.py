@@ -13,6 +13,7 @@ from thinfile.errors import DataError, ParameterError, ThinfileWarning, Training
 from thinfile.generative.augmented import AugmentedClassifier
 from thinfile.generative.autoencoder import Autoencoder
 from thinfile.generative.dcgan import DCGAN
+from thinfile.generative.sgan import SGANClassifier
 from thinfile.generative.smote import SMOTE
 from thinfile.generative.table_gan import TableGAN
 from thinfile.generative.vae import VAE
@@ -106,6 +107,40 @@ def test_a_batch_larger_than_the_table_is_said(name):
 def test_a_code_wider_than_the_table_is_refused(name):
     with pytest.raises(ParameterError, match=r"latent_size=9 must be (below the 2|at most 2)"):
         MODELS[name](latent_size=9).fit(table(), Y)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Autoencoder(max_epochs=1),
+        lambda: VAE(max_epochs=1),
+        lambda: DCGAN(max_steps=1),
+        lambda: SGANClassifier(max_steps=1),
+    ],
+)
+@pytest.mark.parametrize("brightness", [0, 200])
+def test_images_without_a_pixel_that_varies_are_refused(make, brightness):
+    images = np.full((N, 8, 8), brightness, dtype=np.uint8)
+    with pytest.raises(DataError, match=r"can use: no pixel varies in 60 images$"):
+        make().fit(images, Y)
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.1])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+def test_a_model_that_diverged_at_its_last_step_is_not_fitted(kind, held_out):
+    given = {"max_epochs": 1, "validation_fraction": held_out, "random_state": 0}
+    model = kind(learning_rate=1e30, batch_size=1000, **given)
+    words = r"is -?(nan|inf) after step 1.*\(learning rate 1e\+30, .*weights of step 0 are put back"
+    with pytest.raises(TrainingError, match=words):
+        model.fit(np.random.default_rng(0).normal(size=(200, 4)))
+
+
+def test_a_diverged_sgan_names_the_rate_of_both_sides():
+    y = np.where(np.arange(N) < 40, Y, -1)
+    model = SGANClassifier(learning_rate=1e30, generator_learning_rate=0.5, max_steps=30)
+    rates = r"learning rates 1e\+30 of class, real_fake; 0\.[0-9]+ of generator"
+    with pytest.raises(TrainingError, match=rates):
+        model.fit(np.random.default_rng(0).normal(size=(N, 4)), y)
 
 
 @pytest.mark.parametrize("name", ["smote", "augmented"])

@@ -157,3 +157,10 @@ def test_weights_that_blow_up_are_an_error_and_no_black_images(loss):
     wild = {**TINY, "learning_rate": 1e10, "n_checks": 6, "tricks": {"loss": loss}}
     with pytest.raises(TrainingError, match=r"(is inf at|not finite after) step 1 .*largest grad"):
         DCGAN(**wild).fit(IMAGES)
+
+
+@pytest.mark.parametrize("name", ["widths", "discriminator_widths"])
+@pytest.mark.parametrize("widths", [(8,), (8, 8, 8)])
+def test_each_side_has_two_widths(name, widths):
+    with pytest.raises(ParameterError, match=rf"{name}=\(8,.*\) must be .* exactly 2 values, each"):
+        DCGAN(**{**TINY, name: widths}).fit(IMAGES)

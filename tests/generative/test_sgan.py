@@ -252,6 +252,17 @@ def test_a_batch_larger_than_the_labels_is_said() -> None:
     ]
 
 
+def test_a_batch_larger_than_the_table_is_capped_and_said() -> None:
+    model = build(batch_size=100_000, max_steps=2).fit(X, Y)
+    assert model._n_drawn == N
+    assert model.notes_[0] == (
+        "batch_size=100000 is more than the 600 training rows: each batch has 600"
+    )
+    same = build(batch_size=N, max_steps=2).fit(X, Y)
+    assert np.array_equal(model.predict_proba(X), same.predict_proba(X))
+    assert len(same.notes_) == 1  # only that half a batch is larger than the labels
+
+
 def test_infinity_and_gaps() -> None:
     wrong = X.copy()
     wrong[3, 1] = np.inf

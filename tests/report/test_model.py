@@ -82,3 +82,28 @@ def test_the_page_holds_no_script_of_the_data(table: pl.DataFrame, tmp_path: Pat
     text = page.read_text()
     assert HOSTILE not in text
     assert '<section id="reconstruction"' in text
+
+
+def test_a_curve_stands_once_and_a_note_is_no_warning() -> None:
+    from types import SimpleNamespace
+
+    from thinfile.report.model import _about, _training
+
+    records = [
+        {"step": s, "total": 10.0 / s, "validation_ap": 0.1 * s, "validation_f1": 0.1}
+        for s in (1, 2, 3)
+    ]
+    model = SimpleNamespace(history_=records, notes_=["constant, ignored"], n_features_in_=2)
+    part = _training(model)
+    assert part is not None
+    watched, curves = (str(figure.chart.to_dict()) for figure in part.figures)
+    assert "Average precision" in watched
+    assert "'name': 'ap'" not in curves
+    assert "'title': 'Step'" in curves
+    assert "~g" not in curves
+    model.encoder_ = None
+    about = _about(model)
+    assert (about.warnings, about.sections[0].sentences) == ([], ["constant, ignored"])
+    model.gone_off_ = "training went off"
+    model.notes_.append(model.gone_off_)
+    assert _about(model).warnings == ["training went off"]

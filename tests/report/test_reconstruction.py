@@ -81,11 +81,11 @@ def test_a_row_without_an_unusual_column_is_said_to_have_none(model, table):
     assert "V3 (" in odd.caption
 
 
-def test_many_unusual_columns_are_counted():
+def test_all_unusual_columns_are_named():
     told = out_of_the_ordinary({"a": 10.0, "b": 30.0, "c": 20.0, "d": 12.0, "e": 9.9})
     assert told == (
         "Out of the ordinary: b (30.0 times its usual error), c (20.0 times its usual error), "
-        "d (12.0 times its usual error) and 1 more."
+        "d (12.0 times its usual error) and a (10.0 times its usual error)."
     )
 
 

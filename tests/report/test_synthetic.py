@@ -171,3 +171,30 @@ def test_the_page_is_written_whole_or_refused(judged, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         write_synthetic(judged, tmp_path / "file" / "made.html")
+
+
+def test_the_figure_of_a_column_stands_at_its_own_bar():
+    from types import SimpleNamespace
+
+    from thinfile.report.figures.synthetic_columns import _figure_place
+
+    def place(distance, holdout):
+        return _figure_place(SimpleNamespace(distance=distance, holdout=holdout), 0.1)
+
+    assert place(0.3, 0.9) == {"inside": False, "at": 0.3}
+    assert place(0.3, 0.1) == {"inside": False, "at": 0.3}
+    assert place(0.3, 0.35) == {"inside": True, "at": 0.3}
+    assert place(0.02, 0.05) == {"inside": False, "at": 0.05}
+
+
+def test_axes_end_where_the_measure_or_the_data_end():
+    from thinfile.report.figures.synthetic import _trained_figure
+    from thinfile.report.figures.synthetic_columns import _pair_chart
+    from thinfile.synthetic.usefulness import Trained
+
+    trained = [Trained("real rows", 9, 3, 0.9, 0.8, 1.0, 0.999, 0.99, 1.0, None, None)]
+    x = _trained_figure(trained, "ap", "AP").chart.to_dict()["layer"][0]["encoding"]["x"]
+    assert x["scale"]["domain"] == [pytest.approx(0.989), 1.0]
+    rows = [{"pair": "a – b", "measure": "m", "real": 0.1, "made": 0.2}]
+    y = _pair_chart(rows).to_dict()["layer"][1]["encoding"]["y"]
+    assert y["scale"]["domain"] == [pytest.approx(-0.006), pytest.approx(0.206)]

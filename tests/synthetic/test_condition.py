@@ -114,3 +114,32 @@ def test_any_text_is_read_or_refused_and_never_anything_else(text):
     except ParameterError:
         return
     assert condition.columns
+
+
+def test_a_column_with_a_space_is_told_how_to_be_written():
+    with pytest.raises(ParameterError) as error:
+        read_condition("km home > 50")
+    assert str(error.value).endswith(
+        "and, or, or the end expected, not 'home' (at letter 4); a column with a space in its "
+        "name is written `km home`"
+    )
+
+
+def test_a_condition_that_no_row_fulfils_names_values_that_there_are():
+    table = pl.DataFrame({"status": ["ok", "ok", "fraud", None], "sum": [1, 2, 3, 4]})
+    condition = read_condition("status == 'Fraud' and sum > 1")
+    with pytest.raises(DataError) as error:
+        condition.check_any(table, "rows")
+    assert str(error.value) == (
+        "none of the 4 rows fulfils the condition \"status == 'Fraud' and sum > 1\" "
+        "('status' holds 'ok', 'fraud')"
+    )
+    many = pl.DataFrame({"status": [f"s{i}" for i in range(9)], "sum": range(9)})
+    with pytest.raises(DataError, match=r"'s0', 's1', 's2', 's3', 's4' and 4 more\)"):
+        condition.check_any(many, "rows")
+
+
+def test_equalities_that_every_chosen_row_keeps():
+    assert read_condition("job = 'a' and fraud == 1 and sum > 2").equal == {"job": "a", "fraud": 1}
+    for text in ("fraud == 1 or sum > 2", "not fraud == 1", "fraud != 1", "fraud in (1)"):
+        assert read_condition(text).equal == {}

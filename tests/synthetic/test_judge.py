@@ -214,3 +214,30 @@ def test_large_tables_are_sampled_and_it_says_so(people, monkeypatch):
         "Nearest neighbours and attacks: at most 60 rows of a side, drawn at random.",
     ]
     assert np.isfinite(found.privacy.attacks[0].auc)
+
+
+def worded(table, words=("ok", "stolen")):
+    return table.with_columns(bad=pl.col("bad").replace_strict([0, 1], words))
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "event"),
+    [
+        (("stolen", "ok"), {"where": "bad == 'ok'"}, "ok"),
+        (("ok", "stolen"), {"where": "bad == 'stolen' and age > 30"}, "stolen"),
+        (("stolen", "ok"), {"where": "age > 30", "event": "OK"}, "ok"),
+        (("paid", "bad"), {"where": "bad == 'paid'"}, "bad"),
+    ],
+)
+def test_the_event_is_what_was_asked_for_not_the_last_word(people, words, given, event):
+    tables = [worded(people(n, seed=seed), words) for n, seed in ((200, 2), (400, 0), (300, 1))]
+    found = judge_synthetic(tables[0], tables[1], holdout=tables[2], label="bad", **given)
+    n_events = int((tables[2]["bad"] == event).sum())
+    assert (found.usefulness.event, found.usefulness.n_test_events) == (event, n_events)
+    assert f"(event: {event})" in found.verdict.sentences[1]
+
+
+def test_without_a_word_on_the_event_usefulness_is_not_measured(people):
+    tables = [worded(people(n, seed=seed)) for n, seed in ((200, 2), (400, 0), (300, 1))]
+    found = judge_synthetic(tables[0], tables[1], holdout=tables[2], label="bad", where="age > 30")
+    assert "say which is the event with --event" in found.usefulness.unmeasured[0]

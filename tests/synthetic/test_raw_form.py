@@ -94,3 +94,12 @@ def test_other_columns_get_what_the_chosen_rows_agree_in():
     assert whole.schema == like.schema
     assert whole.rows() == [(None, 5.0, 1), (None, 6.0, 1)]
     assert notes == ["Columns left empty, since the model does not make them: id"]
+
+
+def test_a_column_that_came_out_empty_is_said():
+    like = pl.DataFrame({"shop": ["M1", "M2", "M3"], "gone": [None] * 3, "sum": [1.0, 2.0, 3.0]})
+    made = like.with_columns(shop=pl.lit(None, pl.String))
+    assert fill_rest(made, like, like)[1] == [
+        "Columns that came out empty, since no value in them was frequent enough for the model to "
+        "learn: shop"
+    ]

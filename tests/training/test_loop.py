@@ -274,7 +274,6 @@ def test_evaluating_puts_each_part_back_as_it_was():
         ("max", [0.5, 0.7, 0.6, 0.65, 0.69, 0.9], 8, 5),
         ("min", [0.5, 0.4, 0.4, 0.41, 0.5, 0.1], 8, 5),
         ("max", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95], 24, 6),
-        ("max", [math.nan, 0.5, math.nan, 0.4, 0.4, 0.9], 8, 5),
     ],
 )
 def test_it_stops_on_any_metric_and_puts_the_best_weights_back(mode, values, best_step, n_checks):
@@ -359,7 +358,7 @@ def test_on_check_can_end_the_run():
 
 def test_means_are_over_the_steps_since_the_last_record():
     net = nn.Linear(6, 1)
-    values = iter(range(1, 13))
+    values = itertools.count(1)  # the weights to end with are looked at once more
     phase = Phase(
         torch.optim.SGD(net.parameters(), lr=0.0),
         lambda batch: {"n": next(values) + 0 * net(batch[0]).mean()},
@@ -456,6 +455,111 @@ def test_an_update_that_spoils_the_weights_is_seen_at_the_check():
     assert _same(net, before)
 
 
+def _wild(net):
+    """A phase whose first update throws the weights far off, with no weight that is not finite."""
+    return Phase(
+        adam(net.parameters(), 1e30), lambda batch: {"loss": net(batch[0]).square().square().mean()}
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("bad_check", "best_step"), [(1, 0), (3, 4)])
+def test_a_monitored_metric_that_is_not_finite_stops_the_run(value, bad_check, best_step):
+    net, kept = _net(), []
+    kept.append(copy.deepcopy(net))
+    values = [0.9, 0.8, 0.7, 0.6]
+    values[bad_check - 1] = value
+    message = (
+        rf"^price is {value} after step {4 * bad_check} \(learning rate 0.01, largest gradient of "
+        rf"the last update .*\); the weights of step {best_step} are put back$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        train(
+            net,
+            _phase(net),
+            _Fixed(),
+            max_epochs=4,
+            check=_scripted(values, "price"),
+            monitor="price",
+            on_check=lambda record: kept.append(copy.deepcopy(net)),
+        )
+    assert len(kept) == bad_check
+    assert _same(net, kept[best_step // 4])
+
+
+def test_a_check_that_cannot_judge_weights_that_diverged_is_told_apart_from_bad_data():
+    def check():
+        raise DataError("score: 39 of 39 values are not finite")
+
+    net = nn.Linear(6, 1)
+    with pytest.raises(
+        TrainingError, match=r"loss term 'loss' is inf after step 1 .* of step 0 are"
+    ):
+        train(net, _wild(net), _Fixed(1), max_epochs=1, check=check, monitor="auc")
+    sound = _net()
+    with pytest.raises(DataError, match="39 of 39"):
+        train(sound, _phase(sound), _Fixed(1), max_epochs=1, check=check, monitor="auc")
+
+
+def test_a_metric_that_nothing_is_decided_by_may_be_missing():
+    net = _net()
+    history = train(net, _phase(net), _Fixed(), max_epochs=1, check=lambda: {"auc": math.nan})
+    assert history[0]["auc"] is None
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_a_last_update_that_leads_to_no_finite_loss_is_seen(average):
+    net = nn.Linear(6, 1)
+    before = copy.deepcopy(net)
+    message = (
+        r"loss term 'loss' is inf after step 1 \(learning rate 1e\+30, .*\); "
+        "the weights of step 0 are put back"
+    )
+    with pytest.raises(TrainingError, match=message):
+        train(net, _wild(net), _Fixed(n_batches=1), max_epochs=1, average=average)
+    assert _same(net, before)
+    assert not net.training
+
+
+def test_weights_of_a_check_are_good_only_once_a_finite_loss_came_after():
+    net = nn.Linear(6, 1)
+    before = copy.deepcopy(net)
+    with pytest.raises(TrainingError, match=r"at step 2 .*the weights of step 0 are put back"):
+        train(net, _wild(net), _Fixed(), max_epochs=1, check_every=1)
+    assert _same(net, before)
+
+
+def test_a_failure_names_the_learning_rate_of_every_phase():
+    nets = nn.ModuleDict({"judge": _net(), "maker": _net()})
+    bad = _bad_from(nets["judge"], 2)
+    maker = Phase(
+        adam(nets["maker"].parameters(), 0.5),
+        lambda batch: {"maker": nets["maker"](batch[0]).square().mean()},
+    )
+    rates = r"\(learning rates 0.03 of fit, mmd; 0.5 of maker, largest gradient"
+    with pytest.raises(TrainingError, match=rf"'mmd' is nan at step 3 {rates}"):
+        train(nets, [bad, maker], _Fixed(), max_epochs=1)
+    with pytest.raises(TrainingError, match=r"learning rates 0.03 of fit, mmd; 0.5 of phase 2"):
+        train(nets, [_bad_from(nets["judge"], 1), maker], _Fixed(), max_epochs=1)
+
+
+def test_looking_at_the_last_weights_changes_and_draws_nothing():
+    x, y = _data()
+
+    def state(monitored):
+        net = _net()
+        torch.manual_seed(3)
+        phase = _phase(net)
+        batches = TensorBatches((x, y), 50, generator=_generator())
+        values = {"check": lambda: {"auc": 0.5}, "monitor": "auc"} if monitored else {}
+        train(net, phase, batches, max_epochs=1, **values)
+        return net.state_dict(), torch.get_rng_state()
+
+    (one, drawn), (other, drawn_too) = state(monitored=True), state(monitored=False)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert torch.equal(drawn, drawn_too)
+
+
 def test_sparse_gradients_are_trained_and_named_in_a_failure():
     table = nn.Embedding(50, 1, sparse=True)
     touched, calls = torch.tensor([3, 7]), itertools.count(1)
@@ -463,10 +567,10 @@ def test_sparse_gradients_are_trained_and_named_in_a_failure():
 
     def loss(batch):
         size = table(touched).square().mean()
-        return {"size": size * (math.nan if next(calls) > 4 else 1.0)}
+        return {"size": size * (math.nan if next(calls) > 5 else 1.0)}
 
     phase = Phase(torch.optim.SparseAdam(table.parameters(), lr=0.1), loss)
-    with pytest.raises(TrainingError, match=r"step 5 .*largest gradient .* in 'weight'"):
+    with pytest.raises(TrainingError, match=r"step 6 .*largest gradient .* in 'weight'"):
         train(table, phase, _Fixed(), max_epochs=2)
     moved = (table.weight != before).flatten().nonzero().flatten()
     assert torch.equal(moved, touched)

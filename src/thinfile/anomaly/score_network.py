@@ -23,6 +23,7 @@ from thinfile.data.encode import SCALINGS, Encoded, TableEncoder
 from thinfile.estimator import Estimator, FloatArray, State, TrainingData
 from thinfile.nn.weights import get_weights, set_weights
 from thinfile.params import Rule
+from thinfile.training.batches import cap_batch
 from thinfile.training.device import choose_device, lean_cpu, seeded
 from thinfile.training.loop import train
 from thinfile.training.optimizer import adam
@@ -123,7 +124,8 @@ class ScoreNetworkClassifier(Estimator):
         }
         self._prepare(tensors["numbers"], tensors["codes"])
         weight = kinds.draw_weight(self.event_share, self.genuine_share)
-        batches = DrawnBatches(tensors, self.batch_size, STEPS_PER_EPOCH, weight)
+        size = cap_batch(self.batch_size, len(rows), self.notes_)
+        batches = DrawnBatches(tensors, size, STEPS_PER_EPOCH, weight)
         trained = [p for p in self.network_.parameters() if p.requires_grad]
         phase = Phase(adam(trained, self.learning_rate, self.weight_decay), self._terms)
         history = train(

@@ -23,6 +23,9 @@ from thinfile.cli.tables import (
     target_option,
 )
 
+OF_FRAUD = ("time", "ignore", "genuine", "alerts", "top")
+"""Options of the group fraud only."""
+
 
 class Budgets(click.ParamType[tuple[int | str, ...]]):
     """`350`, `0,100,350` or `10,all`."""
@@ -121,11 +124,6 @@ def command(
     quiet: bool,
     as_json: bool,
     group: str,
-    time: str | None,
-    ignore: list[str] | None,
-    genuine: int | None,
-    alerts: float | None,
-    top: int | None,
     **given: Any,
 ) -> None:
     """Run every method and baseline on the same few labels and say what pays.
@@ -135,9 +133,8 @@ def command(
     that was killed goes on when called again.
     """
     # What was not given is left to the options of each group, which have other defaults.
-    given = _not_none(given)
-    of_fraud = {"time": time, "ignore": ignore, "genuine": genuine, "alerts": alerts, "top": top}
-    fraud_given = _not_none(of_fraud)
+    given = {name: value for name, value in given.items() if value is not None}
+    fraud_given = {name: given.pop(name) for name in OF_FRAUD if name in given}
     printed = {"quiet": quiet, "as_json": as_json, "report": not no_report}
     _check_group(group, domain or target, fraud_given, given.get("labels", ()))
     if group == "fraud":
@@ -156,10 +153,6 @@ def command(
         click.echo(f"\nReport: {page}")
     score = ["thinfile", "score", str(out / "best"), tables[-1], "--out", "scores.parquet"]
     print_next([shlex.join(score), shlex.join(_curve(tables, out, options.labels))])
-
-
-def _not_none(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_group(

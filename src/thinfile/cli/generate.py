@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinfile.cli.tables import json_option
+from thinfile.cli.tables import event_option, json_option
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,6 +51,7 @@ class _Paths:
 @click.option("--no-report", is_flag=True, help="Write rows of which nothing is known.")
 @click.option("--holdout", "holdout_path", help="Table of real rows that the model has never seen.")
 @click.option("--label", help="Column that a model would be trained for.")
+@event_option
 @click.option(
     "--accept-risk",
     is_flag=True,
@@ -69,6 +70,7 @@ def command(
     no_report: bool,
     holdout_path: str | None,
     label: str | None,
+    event: str | None,
     accept_risk: bool,
     force: bool,
     random_state: int,
@@ -92,18 +94,17 @@ def command(
     generator = check_generator(load(model))
     like = read_table(like_path) if like_path is not None else None
     holdout = read_table(holdout_path) if holdout_path is not None else None
+    given: dict[str, Any] = {"where": condition, "holdout": holdout, "label": label, "event": event}
     made = make_rows(
         generator,
         n,
         like=like,
-        where=condition,
-        holdout=holdout,
-        label=label,
+        **given,
         random_state=random_state,
+        is_judged=paths.page is not None,
     )
-    found = None
-    if paths.page is not None:
-        found = _judge(made, generator.schema_, condition, random_state, model)
+    judged = (made, generator.schema_, condition, random_state, model)
+    found = _judge(*judged) if paths.page is not None else None
     _write(made.table, found, paths, accept_risk=accept_risk)
     _print(made, found, paths, as_json=as_json)
 
@@ -172,6 +173,7 @@ def _judge(made: Made, schema: Any, condition: Any, random_state: int, model: Pa
         made.parts.real,
         holdout=made.parts.holdout,
         label=made.label,
+        event=made.event,
         where=condition,
         schema=schema,
         what=f"{made.table.height:,} rows{kind}, made by {model.name or model}",

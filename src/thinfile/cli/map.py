@@ -86,11 +86,11 @@ def command(
     from thinfile.latent_map.build import lowered_perplexity
     from thinfile.report.latent_map import write_map
 
-    _check_out(out, table)
+    _check_out(out, table, save)
     fitted, rows = load(model), read_table(table)
     lowered = ""
     if onto is not None:
-        made = _place(onto, fitted, rows, options)
+        made = _place(onto, fitted, rows, colour, options)
     else:
         made = _build(fitted, rows, colour, options)
         lowered = lowered_perplexity(made.layout, options["perplexity"])
@@ -107,17 +107,22 @@ def command(
 def _build(
     fitted: Any, rows: pl.DataFrame, colour: str | None, options: dict[str, Any]
 ) -> LatentMap:
-    from thinfile.latent_map.build import build_map
+    from thinfile.latent_map.build import build_map, check_colour, colours_of
     from thinfile.latent_map.marks import could_be_label
 
-    label = options["label"]
-    if label is None and colour in rows.columns and could_be_label(rows[colour]):
+    label, event = options["label"], options["event"]
+    if colour is not None and colour != label:
+        check_colour(colour, colours_of(fitted, rows, options["id_column"]))
+    is_label = event is not None or (colour in rows.columns and could_be_label(rows[colour]))
+    if label is None and is_label:
         label = colour
+    if event is not None and label is None:
+        raise click.UsageError("--event is a value of --label, which is not named")
     return build_map(
         fitted,
         rows,
         label=label,
-        event=options["event"],
+        event=event,
         id_column=options["id_column"],
         max_rows=options["max_rows"],
         random_state=options["random_state"],
@@ -128,8 +133,10 @@ def _build(
     )
 
 
-def _place(onto: Path, fitted: Any, rows: pl.DataFrame, options: dict[str, Any]) -> LatentMap:
-    from thinfile.latent_map.build import place_on
+def _place(
+    onto: Path, fitted: Any, rows: pl.DataFrame, colour: str | None, options: dict[str, Any]
+) -> LatentMap:
+    from thinfile.latent_map.build import PLACED, check_colour, place_on
     from thinfile.latent_map.folder import load_map
 
     existing = load_map(onto)
@@ -141,6 +148,8 @@ def _place(onto: Path, fitted: Any, rows: pl.DataFrame, options: dict[str, Any])
     ]
     if changed:
         raise click.UsageError(f"with --onto the map's own are taken: {', '.join(changed)}")
+    if colour is not None and colour != existing.settings["label"]:
+        check_colour(colour, [*existing.frame.columns, PLACED])
     return place_on(existing, fitted, rows, n_jobs=options["jobs"])
 
 
@@ -149,12 +158,14 @@ def _title(made: LatentMap, table: str) -> str:
     return f"{name}: {len(made.rows):,} rows"
 
 
-def _check_out(out: Path, table: str) -> None:
+def _check_out(out: Path, table: str, save: Path | None) -> None:
     from thinfile.data.read import is_source
     from thinfile.errors import ParameterError
 
     if is_source(out, table) or (out.exists() and out.suffix.lower() not in (".html", ".htm")):
         raise ParameterError(f"--out {out} exists and is no page: name a file that ends in .html")
+    if save is not None and save.is_dir() and any(save.iterdir()):
+        raise ParameterError(f"--save {save} exists; name a folder that does not")
 
 
 def _print(made: LatentMap, page: Path, save: Path | None, said: str, *, as_json: bool) -> None:
@@ -171,7 +182,11 @@ def _print(made: LatentMap, page: Path, save: Path | None, said: str, *, as_json
         }
         click.echo(json.dumps(record))
         return
-    shown = "" if events is None else f", {events:,} of them {made.settings['label']}"
+    shown = (
+        ""
+        if events is None
+        else f", {events:,} of them with {made.settings['label']} = {made.label_values[1]}"
+    )
     click.echo(f"{len(made.rows):,} rows{shown}, by {made.settings['what']}")
     for note in made.settings["notes"]:
         if note != said:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from thinfile.data.labels import check_classes, read_labels
 from thinfile.compare.repeats import find_repeats
+from thinfile.data.labels import check_classes, read_labels
 from thinfile.errors import DataError
 from thinfile.schema.column import Column
 from thinfile.schema.model import Schema

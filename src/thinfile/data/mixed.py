@@ -52,7 +52,8 @@ class MixedEncoder:
     A number, an ordinal, or the days of a date become one number each; where training rows had
     gaps, a second number, ``name (missing)``, is 1 for a gap, and the gap is filled by the
     median. Booleans become one number. Categories become codes. Columns that are constant, all
-    missing, or free text in training are left out, named in `notes_`, and put back by `inverse`.
+    missing, or free text in training are left out, named in `notes_`, and put back by `inverse`:
+    a column of which no value is in `min_count` rows counts as free text and comes back empty.
 
     Parameters
     ----------

@@ -140,8 +140,9 @@ def why_left_out(state: State, values: pl.Series) -> str | None:
     if kind == "text":
         n_texts, n_present = values.drop_nulls().n_unique(), values.len() - values.null_count()
         return (
-            f"column {name!r}: {n_texts} different texts in {n_present} rows and none of them"
-            " frequent: free text, left out and put back as missing"
+            f"column {name!r}: {n_texts:,} different values in {n_present:,} rows and none of them "
+            f"in min_count={state['min_count']} rows: taken for free text, not learned from and "
+            "empty (missing) where rows are made or given back"
         )
     return None
 
@@ -187,7 +188,7 @@ def _fit_category(values: pl.Series, vocabulary: State) -> dict[str, Any]:
     min_count = vocabulary["min_count"] or automatic
     words = fit_vocabulary(counts, vocabulary["max_categories"], min_count)
     if not words:
-        return {"kind": "text"}
+        return {"kind": "text", "min_count": min_count}
     rare = counts.filter(~pl.col("value").is_in(words)).head(_MAX_RARE_KEPT)
     return {
         "kind": "category",

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from thinfile.data.window_columns import numbers_of, order_of
 from thinfile.errors import DataError
 from thinfile.frame import as_frame
 from thinfile.params import Rule, check_params, instance, integer, optional, sequence_of
@@ -17,7 +18,7 @@ from thinfile.params import Rule, check_params, instance, integer, optional, seq
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Windows:
     """Many short series side by side, filled up to the longest of them.
 
@@ -60,6 +61,12 @@ class Windows:
     def n_steps(self) -> int:
         """Steps of the longest window."""
         return int(self.values.shape[1])
+
+    def __repr__(self) -> str:
+        least, most = int(self.lengths.min(initial=self.n_steps)), self.n_steps
+        steps = f"{most}" if least == most else f"{least} to {most}"
+        shown = ", ".join(self.channels[:8]) + (", …" if len(self.channels) > 8 else "")
+        return f"Windows({len(self):,} windows of {steps} steps, channels: {shown})"
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -130,9 +137,9 @@ def make_windows(
     entity : str or None
         Column that names whom a row belongs to (an account, a share); None: all rows are one's.
     time : str
-        Column to sort by: dates, times or numbers.
+        Column to sort by: dates, times or numbers; also as text, such as 31.01.2024 or 01.2024.
     channels : sequence of str
-        Columns of numbers; an empty cell becomes NaN.
+        Columns of numbers, also as text such as 1,200.50 €; an empty cell becomes NaN.
     length : int ≥ 1
         Most steps of a window.
     step : int ≥ 1, default `length`
@@ -150,8 +157,8 @@ def make_windows(
     ParameterError
         An argument breaks its rule.
     DataError
-        A column is not there or no number, a time is empty, infinities, or no window is long
-        enough.
+        A column is not there or no number, a time is empty or a text that cannot be read,
+        infinities, or no window is long enough.
 
     Examples
     --------
@@ -164,7 +171,7 @@ def make_windows(
     frame = as_frame(table, name="table")
     _check_columns(frame, [*([entity] if entity else []), time, *channels], time)
     keys = pl.lit(0).alias("entity") if entity is None else pl.col(entity).alias("entity")
-    order = frame.select(keys, pl.col(time).alias("time")).with_row_index("row")
+    order = frame.select(keys, order_of(frame, time).alias("time")).with_row_index("row")
     order = order.sort("entity", "time", maintain_order=True)
     starts, lengths = _cuts(order["entity"], length, step or length, min_length)
     if not len(starts):
@@ -176,7 +183,7 @@ def make_windows(
     inside = offsets < lengths[:, None]  # (windows, steps)
     places = np.where(inside, starts[:, None] + offsets, -1)
     rows = np.where(inside, order["row"].to_numpy().astype(np.int64)[places], -1)
-    numbers = np.column_stack([_numbers(frame, name) for name in channels])
+    numbers = np.column_stack([numbers_of(frame, name) for name in channels])
     values = np.where(inside[..., None], numbers[rows], np.nan).astype(np.float32)
     entities = None if entity is None else order["entity"].to_numpy()[starts]
     windows = Windows(values, lengths, tuple(channels), rows, entities)
@@ -217,14 +224,6 @@ def _check_columns(frame: pl.DataFrame, names: Sequence[str], time: str) -> None
         raise DataError(
             f"column {time!r}: {n_empty} of {frame.height} times are empty (first: row {first})"
         )
-
-
-def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    column = frame[name]
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        raise DataError(f"column {name!r} is {column.dtype}, a channel must hold numbers")
-    numbers: NDArray[np.float64] = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return numbers
 
 
 def _from_arrays(X: Any, owner: str) -> tuple[Floats, NDArray[np.int64]]:

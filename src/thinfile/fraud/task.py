@@ -111,11 +111,7 @@ def build_fraud_task(
     y = read_labels(table[label], table[label].head(0), label, notes, event=event)
     value = _value_of_event(table[label], y)
     features = table.drop([label, *aside])
-    given = schema
-    if schema is None:
-        schema = Schema.infer(features)
-        notes += schema.notes
-    schema = Schema(tuple(c for c in schema.columns if c.name in features.columns), schema.notes)
+    given, schema = schema, _schema_of(features, schema, notes)
     if not schema.features:
         raise DataError(f"{title!r} has no column that can be used beside the label {label!r}")
     train, test = _split(table, y, options, given, notes)
@@ -136,6 +132,14 @@ def build_fraud_task(
         title,
         tuple(notes),
     )
+
+
+def _schema_of(features: pl.DataFrame, given: Schema | None, notes: list[str]) -> Schema:
+    schema = given
+    if schema is None:
+        schema = Schema.infer(features)
+        notes += schema.notes
+    return Schema(tuple(c for c in schema.columns if c.name in features.columns), schema.notes)
 
 
 def _value_of_event(raw: pl.Series, y: npt.NDArray[np.int8]) -> str:
@@ -165,9 +169,9 @@ def _times(table: pl.DataFrame, name: str, schema: Schema | None) -> npt.NDArray
     unknown = np.flatnonzero(np.isnat(times) if times.dtype.kind == "M" else np.isnan(times))
     if len(unknown):
         raise DataError(
-            f"time {name!r}: {len(unknown):,} of {len(times):,} rows have no time that can be read "
-            f"(first: row {unknown[0]}, {table[name][int(unknown[0])]!r}); leave them out, or split "
-            "at random without --time"
+            f"time {name!r}: {len(unknown):,} of {len(times):,} rows have no time that can be "
+            f"read (first: row {unknown[0]}, {table[name][int(unknown[0])]!r}); leave them out, or "
+            "split at random without --time"
         )
     return times
 

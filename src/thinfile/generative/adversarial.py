@@ -129,7 +129,7 @@ class Run:
             self._monitor.best_step,
             self._monitor.best,
         )
-        return self.watch.see(record)
+        return self.watch.see(record, step / self.n_steps)
 
     def _stop(self, step: int, reason: str) -> None:
         best = self._monitor.best

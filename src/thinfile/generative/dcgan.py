@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from thinfile import params
 from thinfile.data.images import ImageEncoder
@@ -16,7 +16,7 @@ from thinfile.data.row_hash import known
 from thinfile.errors import DataError
 from thinfile.generative.adversarial import Run, make_run, whole_packs
 from thinfile.generative.alike import CANDIDATES, choose_alike
-from thinfile.generative.image_game import ImageGame, ImageSpace
+from thinfile.generative.image_game import TWO_WIDTHS, ImageGame, ImageSpace
 from thinfile.generative.networks_state import get_both, set_both
 from thinfile.generative.new_rows import MAX_ROUNDS, image_hashes
 from thinfile.generative.tricks import trick_values
@@ -121,8 +121,8 @@ class DCGAN(TableModel):
     _image_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     _rules: ClassVar[Mapping[str, Rule]] = {
         "n_latent": params.integer(1),
-        "widths": params.sequence_of(params.integer(1), min_length=2),
-        "discriminator_widths": params.sequence_of(params.integer(1), min_length=2),
+        "widths": TWO_WIDTHS,
+        "discriminator_widths": TWO_WIDTHS,
         "dropout": params.real(0, 1, bounds="[)"),
         "image_shape": params.optional(params.sequence_of(params.integer(1), min_length=2)),
         "max_epochs": params.integer(1),
@@ -302,8 +302,7 @@ class DCGAN(TableModel):
         rows = self._read_rows(X)
         labels = None
         if y is not None:
-            labels, self.classes_ = read_labels(y, at_least=1, at_most=None)
-            check_consistent_length(rows, labels)
+            labels, self.classes_ = read_labels(y, at_least=1, at_most=None, n_rows=len(rows))
         encoded, parsed = self._fit_encoder(rows)
         if not isinstance(self.encoder_, ImageEncoder):
             raise DataError(

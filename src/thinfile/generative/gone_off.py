@@ -13,11 +13,17 @@ CONSTANT_SPREAD = 0.05
 """Deviation of made columns beside real ones, below which all made rows are one row."""
 MANY_DUPLICATES = 0.5
 """Share of made rows that repeat others, above what real rows do."""
+EARLY = 0.5
+"""Share of a run in which output that was never varied may yet become so."""
+CONSTANT, COLLAPSED = "constant output", "collapsed output"
 
 
 @dataclass
 class Watch:
     """Looks at the record of every check; a sign seen at several checks in a row ends a run.
+
+    Constant and collapsed output are usual while the first weights still show: in the first half
+    of a run they count only once a check was without them.
 
     Parameters
     ----------
@@ -36,25 +42,33 @@ class Watch:
     natural: float = 0.0
     patience: int = 3
     _seen: dict[str, int] = field(default_factory=dict)
+    _was_well: set[str] = field(default_factory=set)
 
-    def see(self, record: Mapping[str, Any]) -> str | None:
-        """Take a record; return what is wrong, or None."""
-        signs = self._signs(record)
+    def see(self, record: Mapping[str, Any], progress: float = 1.0) -> str | None:
+        """Take a record at a share of the run; return what is wrong, or None."""
+        signs = self._output_signs(record)
+        if progress < EARLY:
+            signs = {sign: text for sign, text in signs.items() if sign in self._was_well}
+        if self.loss != "wasserstein":
+            signs |= self._zero_losses(record)
         self._seen = {sign: self._seen.get(sign, 0) + 1 for sign in signs}
         for sign, count in self._seen.items():
             if count >= self.patience:
                 return f"{sign} ({signs[sign]}) at {count} checks in a row"
         return None
 
-    def _signs(self, record: Mapping[str, Any]) -> dict[str, str]:
+    def _output_signs(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Signs in what is made; notes which of them were once absent."""
         signs = {}
         spread, repeated = record.get("spread"), record.get("duplicates")
         if spread is not None and spread < CONSTANT_SPREAD:
-            signs["constant output"] = f"made columns vary {spread:.2g} times as much as real ones"
+            signs[CONSTANT] = f"made columns vary {spread:.2g} times as much as real ones"
+        elif spread is not None:
+            self._was_well.add(CONSTANT)
         if repeated is not None and repeated - self.natural > MANY_DUPLICATES:
-            signs["collapsed output"] = f"{repeated:.0%} of made rows repeat others"
-        if self.loss != "wasserstein":
-            signs |= self._zero_losses(record)
+            signs[COLLAPSED] = f"{repeated:.0%} of made rows repeat others"
+        elif repeated is not None:
+            self._was_well.add(COLLAPSED)
         return signs
 
     def _zero_losses(self, record: Mapping[str, Any]) -> dict[str, str]:

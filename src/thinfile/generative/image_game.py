@@ -10,14 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from thinfile import params
 from thinfile.generative.adversarial import latent
 from thinfile.generative.duel import Drawn
 from thinfile.generative.realness import nearest_distances, realness, repeated
 from thinfile.nn.gan import ImageDiscriminator, ImageGenerator
+from thinfile.params import Rule
 
 MADE_AT_ONCE = 512
 N_COMPONENTS = 24
 Images = npt.NDArray[np.float32]
+
+_WIDTHS, _TEXT = params.sequence_of(params.integer(1), min_length=2)
+TWO_WIDTHS: Rule = (
+    lambda v: _WIDTHS(v) and len(v) == 2,
+    _TEXT.replace("at least 2", "exactly 2"),
+)
 
 
 class ImageGame:

@@ -23,13 +23,13 @@ from thinfile.estimator import Estimator, FloatArray, State, TrainingData
 from thinfile.generative.sgan_draws import ClassTable, SganBatches, SganRows, as_columns
 from thinfile.generative.sgan_layout import SganLayout
 from thinfile.generative.sgan_plan import (
+    choose_batch,
     choose_common_weight,
     choose_folds,
     choose_members,
     choose_unlabelled,
     count_labels,
     mean_ap,
-    note_on_batches,
     prior_shift,
     split_batch,
 )
@@ -247,13 +247,14 @@ class SGANClassifier(Estimator):
 
     def _fit(self, data: TrainingData) -> None:
         counts = count_labels(data.y, self.classes_.tolist())
-        self.notes_ += [*self.encoder_.notes_, *note_on_batches(self.batch_size, counts)]
+        self.notes_ += self.encoder_.notes_
         is_image = isinstance(self.encoder_, ImageEncoder)
         self.n_members_ = choose_members(self.n_members, is_image=is_image, notes=self.notes_)
         device = choose_device(self.device)
         with seeded(self.random_state, device) as seed, lean_cpu():
             rng = np.random.default_rng(seed)
             rows, y = self._rows(data, rng, device)
+            self._n_drawn = choose_batch(self.batch_size, counts, self.n_unlabelled_, self.notes_)
             self._fold = choose_folds(y, self.n_members_, self.keep, rng, self.notes_)
             weight = choose_common_weight(self.common_weight, counts, self.n_unlabelled_)
             # Without a target rate the balanced training's own probabilities stay.
@@ -283,7 +284,7 @@ class SGANClassifier(Estimator):
         networks = self._layout().networks(self.network_).to(rows.y.device)
         phases = SganTraining(networks, settings).phases(n_steps)
         table = ClassTable(y, len(self.classes_), self._fold, self.n_members_)
-        sizes = split_batch(self.batch_size, is_image=isinstance(self.encoder_, ImageEncoder))
+        sizes = split_batch(self._n_drawn, is_image=isinstance(self.encoder_, ImageEncoder))
         history = train(
             networks,
             phases,
@@ -306,7 +307,7 @@ class SGANClassifier(Estimator):
         return {"validation_ap": mean_ap(y, unseen)}
 
     def _settings(self, common_weight: float, common: int) -> SganSettings:
-        weight, made_weight = class_weights(self.class_loss, len(self.classes_), self.batch_size)
+        weight, made_weight = class_weights(self.class_loss, len(self.classes_), self._n_drawn)
         chosen = {
             "n_classes": len(self.classes_),
             "class_weight": weight,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from thinfile.errors import DataError
 from thinfile.metrics.ranking import average_precision
+from thinfile.training.batches import cap_batch
 
 Labels = npt.NDArray[np.int8]
 Counts = npt.NDArray[np.int64]
@@ -57,15 +58,16 @@ def choose_members(given: int | str, *, is_image: bool, notes: list[str]) -> int
     return N_MEMBERS if given == "auto" else int(given)
 
 
-def note_on_batches(batch_size: int, counts: Counts) -> list[str]:
-    """What to say where half a batch is larger than the labelled rows."""
+def choose_batch(given: int, counts: Counts, n_unlabelled: int, notes: list[str]) -> int:
+    """Rows of a batch: no more than there are; and a note where labelled rows are drawn often."""
     n_labelled = int(counts.sum())
-    if batch_size // 2 <= n_labelled:
-        return []
-    return [
-        f"batch_size={batch_size}: half a batch is larger than the {n_labelled} labelled rows, "
-        "which are drawn several times each"
-    ]
+    size = cap_batch(given, n_labelled + n_unlabelled, notes)
+    if size // 2 > n_labelled:
+        notes.append(
+            f"batch_size={size}: half a batch is larger than the {n_labelled} labelled rows, "
+            "which are drawn several times each"
+        )
+    return size
 
 
 def split_batch(batch_size: int, *, is_image: bool) -> tuple[int, int]:

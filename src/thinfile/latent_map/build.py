@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from thinfile.latent_map.codes import (
 )
 from thinfile.latent_map.columns import as_typed
 from thinfile.latent_map.layout import PERPLEXITY, Layout, lay_out
-from thinfile.latent_map.marks import event_labels, ids_of, sample_rows
+from thinfile.latent_map.marks import event_labels, ids_of, label_values, sample_rows
 from thinfile.latent_map.neighbours import N_NEIGHBOURS, OriginalSpace, nearest_rows
 
 MAX_ROWS = 100_000
@@ -58,7 +59,7 @@ class LatentMap:
         What the model reads, for neighbours of new rows.
     cardinalities : list of int
     settings : dict
-        JSON values: label, event, id, model, what was mapped, notes.
+        JSON values: label, event, the label's two values, id, model, what was mapped, notes.
     """
 
     layout: Layout
@@ -78,6 +79,13 @@ class LatentMap:
     def positions(self) -> npt.NDArray[np.float32]:
         """Where the rows lie, shape (n, 2)."""
         return self.layout.positions
+
+    @property
+    def label_values(self) -> tuple[str, str]:
+        """What the label says of rows without the event, and of those with it."""
+        # A map that was kept before these were kept has none.
+        other, event = self.settings.get("label_values") or ("no", "yes")
+        return other, event
 
 
 def build_map(
@@ -127,11 +135,13 @@ def build_map(
     frame = as_frame(table, name="table")
     _check_columns(frame, [label, id_column])
     labels = None if label is None else event_labels(frame[label], event)
+    settings = {"label": label, "event": event, "id": id_column} | _told(model)
+    if label is not None:
+        settings["label_values"] = list(label_values(frame[label], event))
     rows, kept, notes = sample_rows(frame.height, labels, max_rows, random_state)
     frame = frame[rows]
     coded = code_rows(model, frame)
     layout = lay_out(coded.codes, random_state=random_state, n_jobs=n_jobs, **layout_options)
-    settings = {"label": label, "event": event, "id": id_column} | _told(model)
     shown, roles = _columns(model, frame, coded, label, id_column)
     neighbours, distances = _neighbours(coded.encoded, cardinalities(model), n_jobs)
     return LatentMap(
@@ -148,6 +158,31 @@ def build_map(
         cardinalities=cardinalities(model),
         settings=settings | {"notes": notes + _layout_notes(layout, layout_options)},
     )
+
+
+def check_colour(colour: str, names: Sequence[str]) -> None:
+    """Refuse a colour that is none of the columns of a map.
+
+    Raises
+    ------
+    DataError
+        With the first columns that there are.
+    """
+    if colour not in names:
+        has = f"{', '.join(map(repr, names[:12]))}{', …' if len(names) > 12 else ''}"
+        raise DataError(f"colour {colour!r} is no column of the map (it has {has})")
+
+
+def colours_of(model: Any, table: pl.DataFrame, id_column: str | None) -> list[str]:
+    """Names of the columns that a map of a table will have, before it is laid out."""
+    features = set(model.schema_.features) if hasattr(model, "schema_") else set[str]()
+    names = [
+        series.name
+        for series in table
+        if series.name in features or (series.name != id_column and not series.dtype.is_nested())
+    ]
+    name = score_name(model)
+    return names if name is None else [*names, name]
 
 
 def place_on(existing: LatentMap, model: Any, table: Any, *, n_jobs: int = 1) -> LatentMap:

@@ -32,22 +32,41 @@ def event_labels(values: pl.Series, event: str | None = None) -> npt.NDArray[np.
     >>> event_labels(pl.Series("fraud", [1, 0, None, -1])).tolist()
     [1, 0, -1, -1]
     """
-    if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Boolean)):
-        values = values.cast(pl.String)
-    text = values.cast(pl.String).str.strip_chars()
-    lower = text.str.to_lowercase().fill_null("")
-    known = ~lower.is_in(NO_LABEL)
+    text, known, is_event = _marked(values, event)
     found = sorted(text.filter(known).unique().to_list())
     name = values.name
     if len(found) > 2:
         raise DataError(f"label {name!r} has {len(found)} values ({_few(found)}); two are needed")
-    words = EVENT_WORDS if event is None else (event.strip().lower(), f"{event.strip()}.0")
-    is_event = lower.is_in(words) & known
     if not is_event.any() and (event is not None or len(found) > 1):
         rule = "name the event" if event is None else "none of them is the event that was named"
         raise DataError(f"label {name!r} has the values {_few(found)}: {rule}")
     labels = np.where(known.to_numpy(), is_event.to_numpy().astype(np.int8), np.int8(-1))
     return labels.astype(np.int8)
+
+
+def label_values(values: pl.Series, event: str | None = None) -> tuple[str, str]:
+    """What a label says of rows without the event and of those with it, as it is written.
+
+    Examples
+    --------
+    >>> label_values(pl.Series(["ok", "fraud", None])), label_values(pl.Series([1.0, 0.0]))
+    (('ok', 'fraud'), ('0', '1'))
+    """
+    text, known, is_event = _marked(values, event)
+    text = text.str.strip_suffix(".0")
+    other, found = (
+        text.filter(known & rows).unique().sort().to_list() for rows in (~is_event, is_event)
+    )
+    return (other or ["no"])[0], (found or ["yes"])[0]
+
+
+def _marked(values: pl.Series, event: str | None) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """A label as text, where it is known, and where it is the event."""
+    text = values.cast(pl.String).str.strip_chars()
+    lower = text.str.to_lowercase().fill_null("")
+    known = ~lower.is_in(NO_LABEL)
+    words = EVENT_WORDS if event is None else (event.strip().lower(), f"{event.strip()}.0")
+    return text, known, lower.is_in(words) & known
 
 
 def could_be_label(values: pl.Series) -> bool:

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinfile._version import __version__
-from thinfile.errors import DataError
-from thinfile.latent_map.build import LatentMap
+from thinfile.latent_map.build import LatentMap, check_colour
 from thinfile.latent_map.columns import MapColumn, columns_of
 from thinfile.report.page import json_for_html, write_page
 
@@ -102,8 +101,7 @@ def _colour_choice(made: LatentMap, columns: list[MapColumn], colour: str | None
     if colour is None or colour == made.settings["label"]:
         return "label" if made.label is not None or not columns else "0"
     names = [column.name for column in columns]
-    if colour not in names:
-        raise DataError(f"colour {colour!r} is no column of the map (it has {names[:12]})")
+    check_colour(colour, names)
     return str(names.index(colour))
 
 
@@ -117,6 +115,7 @@ def _meta(
         "farthest": float(made.distances.max(initial=0.0)),
         "label": made.label is not None,
         "labelName": made.settings["label"],
+        "labelValues": list(made.label_values),
         "kept": made.kept,
         "id": made.ids is not None,
         "idName": made.settings["id"],

@@ -28,7 +28,7 @@ function labelColours(map, rgb, set) {
     counts[label + 1]++;
     set(row, looks[label + 1]);
   }
-  const names = map.label ? ["no label", `${map.labelName}: no`, `${map.labelName}: yes`] : ["rows"];
+  const names = map.label ? ["no label", ...map.labelValues.map((value) => `${map.labelName}: ${value}`)] : ["rows"];
   const keys = names.map((name, at) => ({ name, colour: looks[at], count: counts[at] }));
   return { rgb, title: map.labelName || "", keys: keys.filter((key) => key.count).reverse() };
 }

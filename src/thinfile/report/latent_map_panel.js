@@ -20,8 +20,11 @@ function rowName(map, row) {
 
 function labelText(map, row) {
   if (!map.label) return "";
-  return { "-1": "no label", 0: "no", 1: "yes" }[map.label[row]];
+  return map.label[row] < 0 ? "no label" : map.labelValues[map.label[row]];
 }
+
+// The event in words, such as "status = fraud".
+function eventText(map) { return `${map.labelName} = ${map.labelValues[1]}`; }
 
 function percent(share) {
   if (!(share > 0)) return share === 0 ? "0 %" : "–";
@@ -81,7 +84,7 @@ function shareFacts(map, { share, overall }) {
   const counted = `${countText(share.events)} of ${countText(share.labelled)} labelled rows on the map`;
   const text = `95 % interval ${percent(share.low)} to ${percent(share.high)}; ${percent(overall.share)} of all labelled rows`;
   const note = map.kept < 1 ? `. The map holds ${percent(map.kept)} of the others: shares are put right for that` : "";
-  return [element("p", [`${map.labelName}: ${percent(share.share)}`, element("small", `${counted}; ${text}${note}.`)], { class: "big", id: "island-share" })];
+  return [element("p", [`${eventText(map)}: ${percent(share.share)}`, element("small", `${counted}; ${text}${note}.`)], { class: "big", id: "island-share" })];
 }
 
 function sides(each) {
@@ -100,7 +103,7 @@ function differenceTables(rows) {
 function ruleFacts(map, island, rule) {
   if (!rule.terms.length) return [element("p", "No short rule on the columns tells it from the rest.", { class: "quiet" })];
   const covered = eventShare(map, rule.covered);
-  const events = covered.labelled ? ` ${map.labelName} among them: ${percent(covered.share)} (${percent(covered.low)} to ${percent(covered.high)}).` : "";
+  const events = covered.labelled ? ` ${eventText(map)} among them: ${percent(covered.share)} (${percent(covered.low)} to ${percent(covered.high)}).` : "";
   return [
     element("pre", ruleText(rule), { id: "rule" }),
     element("p", `${countText(rule.nCovered)} rows keep it; ${percent(rule.precision)} of them are in the island, and it covers ${percent(rule.coverage)} of the island.${events} Found on these rows: check it on others.`, { class: "quiet", id: "rule-figures" }),

@@ -12,11 +12,12 @@ import numpy as np
 
 from thinfile.data.images import ImageEncoder
 from thinfile.frame import as_frame
+from thinfile.report.card import Section
 from thinfile.report.figures.figure import Figure
 from thinfile.report.figures.gan import gan_figure, samples_figure
 from thinfile.report.figures.reconstruction import image_figure, row_figure
 from thinfile.report.figures.training import history_figure
-from thinfile.report.figures.watched import watched_figure
+from thinfile.report.figures.watched import WATCHED, watched_figure
 from thinfile.report.page import fill, require_packages, write_page
 from thinfile.report.parts import Fact, Part
 from thinfile.report.words import count
@@ -78,18 +79,27 @@ def _about(model: Any) -> Part:
         Fact("Pixels" if is_image else "Columns", count(model.n_features_in_)),
         Fact("Checks in training", count(len(model.history_))),
     ]
-    return Part("model", "The model", facts=facts, warnings=[str(note) for note in model.notes_])
+    gone_off = getattr(model, "gone_off_", None)
+    notes = [str(note) for note in model.notes_ if note != gone_off]
+    return Part(
+        "model",
+        "The model",
+        facts=facts,
+        warnings=[str(gone_off)] if gone_off else [],
+        sections=[Section("Notes", notes)] if notes else [],
+    )
 
 
 def _training(model: Any) -> Part | None:
     name, records = type(model).__name__, model.history_
     if len(records) < 2:
         return None
+    watched = watched_figure({name: records})
     if all(key in records[-1] for key in GAN_KEYS):
         curves: Figure | None = gan_figure(records, name)
     else:
-        curves = history_figure(records, name)
-    figures = [figure for figure in (watched_figure({name: records}), curves) if figure is not None]
+        curves = history_figure(records, name, without=WATCHED if watched is not None else ())
+    figures = [figure for figure in (watched, curves) if figure is not None]
     return Part("training", "How it was trained", figures=figures) if figures else None
 
 

@@ -81,7 +81,7 @@ class HistoryEstimator(TransformerMixin, Estimator):  # type: ignore[misc]
 
     def _read(self, X: Any, y: Any, domain: Any) -> HistoryData:
         frame = self._read_table(plain_lists(X), fitting=True)
-        labels = self._read_labels(y)
+        labels = self._read_labels(y, frame.height)
         check_consistent_length(frame, labels)
         is_target = self._read_domain(domain, labels)
         parsed = self._parse_fitted(frame) if self.schema_.features else pl.DataFrame()

@@ -134,10 +134,10 @@ class WindowModel(OutlierMixin, TransformerMixin, BaseEstimator):  # type: ignor
         return Windows(values, windows.lengths, windows.channels, windows.rows, windows.entities)
 
     def decode(self, codes: Any, n_steps: int | None = None) -> Floats32:
-        """Windows of codes, (n, steps, channels); as long as the longest at fit by default."""
+        """Windows of codes (n, latent): (n, steps, channels), by default the longest at fit."""
         check_is_fitted(self, "offset_")
         steps = self._steps(n_steps)
-        given = torch.as_tensor(np.asarray(codes, dtype=np.float32))
+        given = torch.as_tensor(_read_codes(codes, self.network_.latent, type(self).__name__))
         self.network_.eval()
         with lean_cpu(), torch.inference_mode():
             return self.scaling_.undo(self.network_.decode(given, steps).numpy())
@@ -371,6 +371,21 @@ def _check_measured(windows: Windows, owner: str) -> None:
             f"{owner}: {int(empty.sum())} of {len(windows)} windows hold no measured cell "
             f"(first: window {int(np.argmax(empty))})"
         )
+
+
+def _read_codes(codes: Any, latent: int, owner: str) -> Floats32:
+    try:
+        given: Floats32 = np.asarray(codes, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DataError(f"{owner}: codes are no array of numbers (n, {latent})") from None
+    if given.ndim != 2 or given.shape[1] != latent:
+        raise DataError(f"{owner}: codes have shape {given.shape}, must have (n, {latent})")
+    if n_wrong := int((~np.isfinite(given)).any(axis=1).sum()):
+        raise DataError(
+            f"{owner}: {n_wrong} of {len(given)} codes hold NaN or infinity (shape {given.shape}), "
+            f"must be finite numbers (n, {latent})"
+        )
+    return given
 
 
 def _cut(values: Floats32, lengths: NDArray[np.int64] | Sequence[int]) -> Floats32:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -41,6 +41,9 @@ _COMPARE: dict[str, Callable[[pl.Expr, Any], pl.Expr]] = {
     ">": lambda column, value: column > value,
     ">=": lambda column, value: column >= value,
 }
+MAX_SHOWN = 5
+"""Values of a column that a message names."""
+
 _SAME = {"=": "==", "<>": "!="}
 
 
@@ -60,11 +63,14 @@ class Condition:
         As it was written.
     columns : tuple of str
         The columns that it names.
+    equal : dict of str
+        Values that every row fulfilling it has: of `a == 1 and b > 2` that of a.
     """
 
     text: str
     columns: tuple[str, ...]
     _test: Test
+    equal: dict[str, Value] = field(default_factory=dict, hash=False)
 
     def mask(self, table: pl.DataFrame) -> npt.NDArray[np.bool_]:
         """Which rows fulfil the condition; a comparison with a missing value is not fulfilled.
@@ -83,6 +89,30 @@ class Condition:
             )
         found: npt.NDArray[np.bool_] = self._test(table).fill_null(False).to_numpy()
         return found
+
+    def check_any(self, table: pl.DataFrame, name: str) -> npt.NDArray[np.bool_]:
+        """Which rows fulfil the condition; refused where none does.
+
+        Raises
+        ------
+        DataError
+            With values that the columns compared with a text do hold; also as `mask`.
+        """
+        found = self.mask(table)
+        if not found.any():
+            seen = "; ".join(
+                f"{column!r} holds {_some(table[column])}" for column in self.texts_of(table)
+            )
+            raise DataError(
+                f"none of the {table.height:,} {name} fulfils the condition {self.text!r}"
+                + (f" ({seen})" if seen else "")
+            )
+        return found
+
+    def texts_of(self, table: pl.DataFrame) -> list[str]:
+        """Its columns of words, which a condition can miss by a letter."""
+        kinds = (pl.String, pl.Categorical, pl.Enum)
+        return [name for name in self.columns if isinstance(table.schema[name], kinds)]
 
 
 def read_condition(text: str) -> Condition:
@@ -117,7 +147,10 @@ def read_condition(text: str) -> Condition:
     reader = _Reader(text)
     test = reader.either()
     reader.end()
-    return Condition(text, tuple(dict.fromkeys(reader.columns)), test)
+    # Within "or" and "not" an equality settles nothing.
+    joined = {token.text for token in reader.tokens if token.kind == "key"}
+    equal = {} if joined & {"or", "not", "in"} else reader.equal
+    return Condition(text, tuple(dict.fromkeys(reader.columns)), test, equal)
 
 
 class _Reader:
@@ -125,6 +158,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text, self.columns = text, list[str]()
+        self.equal: dict[str, Value] = {}
         self.tokens, self.at = self._split(text), 0
 
     def _split(self, text: str) -> list[_Token]:
@@ -175,7 +209,10 @@ class _Reader:
         sign = self._peek()
         if sign is not None and _SAME.get(sign.text, sign.text) in _COMPARE and sign.kind == "sign":
             self.at += 1
-            return self._compare(name, _SAME.get(sign.text, sign.text), self.value())
+            value = self.value()
+            if sign.text in ("=", "=="):
+                self.equal[name] = value
+            return self._compare(name, _SAME.get(sign.text, sign.text), value)
         is_not = self._take("key", "not")
         if self._take("key", "in"):
             test = self._any_of(name)
@@ -212,8 +249,14 @@ class _Reader:
         raise self._expected("a number, a text in quotes, true or false")
 
     def end(self) -> None:
-        if self._peek() is not None:
-            raise self._expected("and, or, or the end")
+        token = self._peek()
+        if token is None:
+            return
+        before = self.tokens[self.at - 1] if self.at else token
+        hint = ""
+        if before.kind == token.kind == "word":
+            hint = f"; a column with a space in its name is written `{before.text} {token.text}`"
+        raise self._expected("and, or, or the end", hint)
 
     def _any_of(self, name: str) -> Test:
         self._need("sign", "(")
@@ -245,16 +288,24 @@ class _Reader:
         if not self._take(kind, text):
             raise self._expected(repr(text))
 
-    def _expected(self, what: str) -> ParameterError:
+    def _expected(self, what: str, hint: str = "") -> ParameterError:
         token = self._peek()
         if token is None:
             return self._fault(f"{what} expected, but it ends", len(self.text))
-        return self._fault(f"{what} expected, not {token.text!r}", token.place)
+        return self._fault(f"{what} expected, not {token.text!r}", token.place, hint)
 
-    def _fault(self, what: str, place: int) -> ParameterError:
+    def _fault(self, what: str, place: int, hint: str = "") -> ParameterError:
         return ParameterError(
-            f"the condition {self.text!r} cannot be read: {what} (at letter {place + 1})"
+            f"the condition {self.text!r} cannot be read: {what} (at letter {place + 1}){hint}"
         )
+
+
+def _some(column: pl.Series) -> str:
+    """The most frequent values of a column, the first few."""
+    counts = column.cast(pl.String).drop_nulls().alias("value").value_counts(name="n")
+    values = counts.sort(["n", "value"], descending=[True, False])["value"].to_list()
+    shown = ", ".join(map(repr, values[:MAX_SHOWN])) or "nothing"
+    return shown + (f" and {len(values) - MAX_SHOWN:,} more" if len(values) > MAX_SHOWN else "")
 
 
 def _and(first: Test, second: Test) -> Test:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import polars as pl
 
 from thinfile.data.images import ImageEncoder
+from thinfile.data.labels import label_texts
 from thinfile.data.row_hash import Hashes, known, row_hashes
 from thinfile.errors import DataError, ParameterError
 from thinfile.schema.model import Schema
 from thinfile.synthetic.condition import Condition
+from thinfile.synthetic.event import n_values, settle_event
 from thinfile.synthetic.raw_form import fill_rest, raw_form
 
 MAX_ROUNDS, MIN_ASKED = 10, 50
@@ -66,8 +68,9 @@ class Made:
         All columns of the table they were made after.
     parts : Parts or None
         What to judge them against; None where there was no table.
-    label : str or None
-        The label column, as given or as found in the condition.
+    label, event : str or None
+        The label column, as given or as found in the condition, and the value that is the event,
+        where that is known.
     notes : list of str
         What was done that the user should know of.
     """
@@ -75,6 +78,7 @@ class Made:
     table: pl.DataFrame
     parts: Parts | None
     label: str | None
+    event: str | None
     notes: list[str]
 
 
@@ -107,7 +111,9 @@ def make_rows(
     where: Condition | None = None,
     holdout: pl.DataFrame | None = None,
     label: str | None = None,
+    event: str | None = None,
     random_state: int = 0,
+    is_judged: bool = False,
 ) -> Made:
     """Make rows that look like those of a table and are none of them.
 
@@ -131,7 +137,12 @@ def make_rows(
         Column of `like` that the model does not make and that made rows need: filled by the
         condition where that settles it, else by making each of its values apart. By default the
         first such column of the condition.
+    event : str, optional
+        The label's value that is the event; see :func:`thinfile.synthetic.judge.judge_synthetic`.
     random_state : int
+    is_judged : bool, default False
+        The rows will be judged: refuse, before any is made, a label of two values of which none
+        is plainly the event.
 
     Raises
     ------
@@ -143,13 +154,14 @@ def make_rows(
     _check(n, like, where, holdout)
     if like is None:
         typed = model.sample(n, random_state=random_state)
-        return Made(typed, None, None, [])
+        return Made(typed, None, None, None, [])
     label = _label(model, like, where) if label is None else _known(label, like)
+    event = settle_event(like, label, where, event, is_judged=is_judged)
     parts = part_rows(model, like, where, holdout, random_state)
     kind = _of_kind(parts.real, where)
-    maker = _Maker(model, like, _all_hashes(model, like, holdout))
+    maker = _Maker(model, like, _all_hashes(model, like, holdout), event)
     table, notes = maker.make(kind, n, label, random_state)
-    return Made(table, parts, label, notes)
+    return Made(table, parts, label, event, notes)
 
 
 def _check(
@@ -175,10 +187,9 @@ def _known(label: str, like: pl.DataFrame) -> str:
 def _label(model: Generator, like: pl.DataFrame, where: Condition | None) -> str | None:
     """The first column of the condition that the model does not make and that has two values."""
     for name in () if where is None else where.columns:
-        if name in like.columns and name not in model.schema_.features:
-            values = like[name].drop_nulls().unique()
-            if values.cast(pl.String).is_in(["", "-1"]).not_().sum() == 2:
-                return name
+        is_made = name in model.schema_.features
+        if name in like.columns and not is_made and n_values(like[name]) == 2:
+            return name
     return None
 
 
@@ -202,10 +213,11 @@ def part_rows(
     A generator keeps hashes of its training rows. Rows of `like` that it does not know are held
     out, at most as many as it knows; if it knows none of them, a fifth is held back at random.
     """
-    chosen = np.ones(like.height, dtype=np.bool_) if where is None else where.mask(like)
-    if not chosen.any():
-        text = "" if where is None else where.text
-        raise DataError(f"none of the {like.height:,} rows fulfils the condition {text!r}")
+    if not like.height:
+        raise DataError("the table has no rows to make others like")
+    chosen = (
+        np.ones(like.height, dtype=np.bool_) if where is None else where.check_any(like, "rows")
+    )
     seen = _seen(model, like)
     if holdout is not None:
         return _with_holdout(model, like, holdout)
@@ -300,6 +312,7 @@ class _Maker:
     model: Generator
     like: pl.DataFrame
     forbidden: Hashes
+    event: str | None
 
     def make(
         self, kind: pl.DataFrame, n: int, label: str | None, seed: int
@@ -355,11 +368,15 @@ class _Maker:
         given: dict[str, Any] = {}
         names = inspect.signature(self.model.sample_like).parameters
         if label is not None and "y" in names and getattr(self.model, "condition", None) == "label":
-            given["y"] = _labels(rows[label])
+            given["y"] = _labels(rows[label], self.event)
         return lambda n, seed: self.model.sample_like(rows, n, random_state=seed, **given)
 
 
-def _labels(column: pl.Series) -> npt.NDArray[Any]:
+def _labels(column: pl.Series, event: str | None) -> npt.NDArray[Any]:
     """1, 0 and -1 for what is missing, whatever the column's type."""
+    if event is not None:
+        texts = label_texts(column, column.name, "the table")
+        y: npt.NDArray[Any] = (texts == event).cast(pl.Int64).fill_null(-1).to_numpy()
+        return y
     numbers = column.cast(pl.Float64, strict=False).fill_nan(None).fill_null(-1.0)
     return numbers.to_numpy().astype(np.int64)

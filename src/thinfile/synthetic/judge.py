@@ -12,11 +12,11 @@ from typing import Any
 import polars as pl
 
 from thinfile._version import __version__
-from thinfile.errors import DataError
 from thinfile.frame import as_frame
 from thinfile.schema.model import Schema
 from thinfile.synthetic.condition import Condition, read_condition
 from thinfile.synthetic.detection import MAX_ROWS as DETECTION_ROWS
+from thinfile.synthetic.event import event_in
 from thinfile.synthetic.fidelity import Fidelity, judge_fidelity
 from thinfile.synthetic.pairs import MAX_ROWS as PAIR_ROWS
 from thinfile.synthetic.privacy import MAX_QUERIES, Privacy, judge_privacy
@@ -93,6 +93,7 @@ def judge_synthetic(
     *,
     holdout: Any = None,
     label: str | None = None,
+    event: str | None = None,
     where: str | Condition | None = None,
     schema: Schema | None = None,
     what: str = "made rows",
@@ -117,6 +118,9 @@ def judge_synthetic(
         which the result says.
     label : str, optional
         Column with two values that a model would be trained for.
+    event : str, optional
+        Its value that is the event, where that is not plain, as it is in 0/1, and `where` does
+        not settle it as ``"status == 'stolen'"`` does.
     where : str or Condition, optional
         The kind that was made, such as ``"fraud == 1"``: likeness and privacy are measured
         against the real and hold-out rows of this kind, usefulness with all of them.
@@ -168,12 +172,13 @@ def judge_synthetic(
     schema = Schema.infer(tables[1], label=label) if schema is None else schema
     kind = _of_kind(tables[1], condition, "real")
     other_kind = None if other is None else _of_kind(other, condition, "hold-out", may_lack=True)
-    if other_kind is not None and not other_kind.height:
-        other_kind = None
+    other_kind = None if other_kind is None or not other_kind.height else other_kind
     sides = read_sides(tables[0], kind, other_kind, schema, label)
     fidelity = judge_fidelity(sides, random_state=random_state)
     usefulness = judge_usefulness(
-        tables[0], tables[1], other, schema, label, random_state=random_state
+        *(tables[0], tables[1], other, schema, label),
+        event=event or event_in(condition, label, tables[1]),
+        random_state=random_state,
     )
     privacy = judge_privacy(sides, random_state=random_state)
     return Judgement(
@@ -194,12 +199,8 @@ def _of_kind(
 ) -> pl.DataFrame:
     if condition is None:
         return table
-    found = table.filter(condition.mask(table))
-    if not found.height and not may_lack:
-        raise DataError(
-            f"none of the {table.height:,} {name} rows fulfils the condition {condition.text!r}"
-        )
-    return found
+    chosen = condition.mask(table) if may_lack else condition.check_any(table, f"{name} rows")
+    return table.filter(chosen)
 
 
 def _sizes(sides: Sides, real: pl.DataFrame, holdout: pl.DataFrame | None) -> dict[str, int]:

@@ -218,7 +218,7 @@ def fill_rest(
     Returns
     -------
     polars.DataFrame, list of str
-        All columns of `like`; and a line about those that were left empty.
+        All columns of `like`; and lines about those that are empty.
     """
     columns, empty = [], []
     for name in like.columns:
@@ -232,5 +232,17 @@ def fill_rest(
         columns.append(
             pl.repeat(agreed, made.height, dtype=like.schema[name], eager=True).alias(name)
         )
-    notes = [f"Columns left empty, since the model does not make them: {', '.join(empty)}"]
-    return pl.DataFrame(columns), notes if empty else []
+    notes = []
+    if empty:
+        notes.append(f"Columns left empty, since the model does not make them: {', '.join(empty)}")
+    rare = [name for name in made.columns if _is_empty(made[name]) and not _is_empty(chosen[name])]
+    if rare:
+        notes.append(
+            "Columns that came out empty, since no value in them was frequent enough for the model "
+            f"to learn: {', '.join(rare)}"
+        )
+    return pl.DataFrame(columns), notes
+
+
+def _is_empty(column: pl.Series) -> bool:
+    return column.null_count() == column.len()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from thinfile.data.encode import TableEncoder
+from thinfile.data.labels import event_of, label_texts
 from thinfile.errors import DataError
 from thinfile.metrics.intervals import PairedBootstrap, paired_bootstrap
 from thinfile.schema.column import FEATURE_ROLES
@@ -106,6 +107,7 @@ def judge_usefulness(
     schema: Schema,
     label: str | None,
     *,
+    event: str | None = None,
     random_state: int = 0,
 ) -> Usefulness:
     """Train on made rows and test on real ones, beside training on real rows and on both.
@@ -117,6 +119,8 @@ def judge_usefulness(
     schema : Schema
     label : str or None
         Column with two values; rows without one are left out.
+    event : str, optional
+        The value that is the event; needed where it is not plain, as it is in 0/1.
     random_state : int
         For rows drawn and for the trees.
 
@@ -135,7 +139,7 @@ def judge_usefulness(
     if holdout is None:
         return Usefulness.nothing(label, "there are no hold-out rows to test on")
     try:
-        task = _Task.read(made, real, holdout, schema, label, random_state)
+        task = _Task.read(made, real, holdout, schema, label, event, random_state)
     except DataError as error:
         return Usefulness.nothing(label, str(error))
     return task.run()
@@ -173,6 +177,7 @@ class _Task:
         holdout: pl.DataFrame,
         schema: Schema,
         label: str,
+        event: str | None,
         seed: int,
     ) -> _Task:
         lacking = [
@@ -187,14 +192,14 @@ class _Task:
             each for each in judged.columns if each.name != label and each.role in FEATURE_ROLES
         )
         judged = Schema(kept)
-        values = [_label_texts(table[label]) for table in (made, real, holdout)]
-        classes = _two_classes(label, values[1])
-        rows = [
-            _rows(judged, table, texts, classes)
-            for table, texts in zip((made, real, holdout), values, strict=True)
-        ]
+        tables = {"made": made, "real": real, "hold-out": holdout}
+        texts = {name: _texts(table, label, name) for name, table in tables.items()}
+        _check_two(label, texts["real"])
+        event = event_of(real[label], label, event)
+        classes = texts["real"].drop_nulls().unique().to_list()
+        rows = [_rows(judged, table, texts[name], classes, event) for name, table in tables.items()]
         test = _drawn(rows[2], MAX_TEST, seed, keep_rare=False)
-        task = cls(label, classes[1], judged, _drawn(rows[1], MAX_TRAIN, seed), rows[0], test, seed)
+        task = cls(label, event, judged, _drawn(rows[1], MAX_TRAIN, seed), rows[0], test, seed)
         task.check()
         return task
 
@@ -287,21 +292,11 @@ def _gap(found: PairedBootstrap, place: int) -> tuple[float, float, float] | Non
     return gap.estimate, gap.low, gap.high
 
 
-def _label_texts(column: pl.Series) -> pl.Series:
-    """Labels as texts; missing, empty and -1 are none, and 1.0 is 1."""
-    if column.dtype.is_float():
-        whole = column.fill_nan(None)
-        if (whole.drop_nulls() == whole.drop_nulls().round()).all():
-            column = whole.cast(pl.Int64)
-    if column.dtype == pl.Boolean:
-        column = column.cast(pl.Int8)
-    texts = column.cast(pl.String).str.strip_chars().str.replace(r"^([+-]?\d+)\.0*$", "$1")
-    return texts.to_frame("label").select(
-        pl.when(pl.col("label").is_in(["", "-1"]).not_()).then(pl.col("label"))
-    )["label"]
+def _texts(table: pl.DataFrame, label: str, name: str) -> pl.Series:
+    return label_texts(table[label], label, f"the {name} rows")
 
 
-def _two_classes(label: str, texts: pl.Series) -> tuple[str, str]:
+def _check_two(label: str, texts: pl.Series) -> None:
     values = texts.drop_nulls().unique().sort().to_list()
     if len(values) != 2:
         shown = ", ".join(map(repr, values[:5])) + (", …" if len(values) > 5 else "")
@@ -309,13 +304,14 @@ def _two_classes(label: str, texts: pl.Series) -> tuple[str, str]:
             f"the label {label!r} has {len(values)} values among the real rows ({shown}); it is "
             "measured for labels of two"
         )
-    return values[0], values[1]
 
 
-def _rows(schema: Schema, table: pl.DataFrame, texts: pl.Series, classes: tuple[str, str]) -> _Rows:
-    is_known = texts.is_in(list(classes)).fill_null(False).to_numpy()
+def _rows(
+    schema: Schema, table: pl.DataFrame, texts: pl.Series, classes: list[str], event: str
+) -> _Rows:
+    is_known = texts.is_in(classes).fill_null(False).to_numpy()
     kept = np.flatnonzero(is_known)
-    y = (texts.to_numpy()[kept] == classes[1]).astype(np.int8)
+    y = (texts.to_numpy()[kept] == event).astype(np.int8)
     return _Rows(schema.parse(table[kept]).frame, y)
 
 

@@ -193,9 +193,9 @@ def _usefulness_sentences(usefulness: Usefulness) -> list[str]:
         return [f"Usefulness could not be measured: {_reason(usefulness)}."]
     real = usefulness.trained[0]
     lines = [
-        f"Usefulness, trained and then tested on {usefulness.n_test:,} real rows with "
-        f"{usefulness.n_test_events:,} events: on the real rows alone AUC {real.auc:.3f}, average "
-        f"precision {real.ap:.3f}."
+        f"Usefulness for {usefulness.label!r} (event: {usefulness.event}), trained and then tested "
+        f"on {usefulness.n_test:,} real rows with {usefulness.n_test_events:,} events: on "
+        f"the real rows alone AUC {real.auc:.3f}, average precision {real.ap:.3f}."
     ]
     for name in (MADE, IN_PLACE, BOTH):
         arm = usefulness.get(name)

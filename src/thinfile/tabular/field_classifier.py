@@ -69,7 +69,7 @@ class FieldClassifier(NetworkClassifier):
 
     def _read(self, X: Any, y: Any, domain: Any) -> FieldData:
         frame = self._read_table(X, fitting=True)
-        labels = self._read_labels(y)
+        labels = self._read_labels(y, frame.height)
         check_consistent_length(frame, labels)
         is_target = self._read_domain(domain, labels)
         split = self._later(frame, labels)

@@ -186,6 +186,23 @@ class PairedBatches:
             yield Pair(source, target)
 
 
+def cap_batch(batch_size: int, n_rows: int, notes: list[str]) -> int:
+    """Rows of a batch that is drawn: no more than there are; a note if fewer than asked for.
+
+    Examples
+    --------
+    >>> notes = []
+    >>> cap_batch(512, 200, notes), notes
+    (200, ['batch_size=512 is more than the 200 training rows: each batch has 200'])
+    """
+    if batch_size <= n_rows:
+        return batch_size
+    notes.append(
+        f"batch_size={batch_size} is more than the {n_rows} training rows: each batch has {n_rows}"
+    )
+    return n_rows
+
+
 def _again(batches: Batches) -> Iterator[Batch]:
     while True:
         yield from batches

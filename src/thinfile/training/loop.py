@@ -14,7 +14,7 @@ from torch import nn
 
 from thinfile import params
 from thinfile.errors import DataError, ParameterError, TrainingError
-from thinfile.training.batches import Batches
+from thinfile.training.batches import Batch, Batches
 from thinfile.training.history import History, Record
 from thinfile.training.phase import Phase as Phase
 from thinfile.training.phase import Turns, parameters_of
@@ -112,8 +112,9 @@ def train(
     DataError
         If an epoch has no batch.
     TrainingError
-        If a loss or a weight is not finite. The last good weights are in the module then: of the
-        best check, or of the latest one if nothing is monitored.
+        If a loss, a weight or the monitored metric is not finite, also after the last step. The
+        last good weights are in the module then: of the best check, or, if nothing is monitored,
+        of the latest check that a finite loss came after.
     KeyboardInterrupt
         As it came in, after the best weights were put back.
 
@@ -162,6 +163,9 @@ class _Run:
     progress: Progress
     on_check: Callable[[Record], bool | None] | None
     snapshot: Snapshot
+    latest: Snapshot | None = None  # of the last check, where nothing is monitored
+    is_unproven: bool = False  # whether the loss after that is still to come
+    last_batch: Batch = None
     history: History = field(default_factory=History)
     epoch: int = 0
     n_untold: int = 0
@@ -177,7 +181,9 @@ class _Run:
             reason = self._epochs(batches, max_epochs, check_every)
             self.history.stopped = reason or f"all {max_epochs} epochs were run"
             self._settle()
+            self._check_end()
         except TrainingError as error:
+            self._prove()
             self.snapshot.put_back()
             put_back = f"; the weights of step {self.snapshot.step} are put back"
             raise TrainingError(f"{error}{put_back}") from None
@@ -198,6 +204,8 @@ class _Run:
             n_before = turns.step
             for batch in batches:
                 turns.take(batch)
+                self.last_batch = batch
+                self._prove()
                 if self.average is not None:
                     self.average.update()
                 self.n_untold += 1
@@ -220,12 +228,15 @@ class _Run:
         """Measure, note and judge; return why to stop, or None to go on."""
         self.turns.look()
         self.turns.check_weights()
+        self._prove()
         with self.average.in_place() if self.average else nullcontext():
             record = self._measure()
             self.history.records.append(record)
             better = self._is_better(record)
-            if better and (self.restores or self.monitor_name is None):
+            if better and self.restores:
                 self.snapshot.take(self.turns.step)
+            elif self.monitor_name is None:
+                self._keep_latest()
         self._tell(record)
         stop = self.on_check is not None and self.on_check(record) is True
         return "on_check asked for it" if stop else self._judge()
@@ -242,12 +253,25 @@ class _Run:
         }
         if self.check is None:
             return record
-        with evaluating(self.turns.module):
-            metrics = {name: float(value) for name, value in self.check().items()}
+        metrics = self._metrics(self.check)
         if taken := sorted(set(metrics) & set(record)):
             raise ParameterError(f"train: check gives {taken}, names that the record has already")
+        monitored = metrics.get(self.monitor_name or "", 0.0)
+        if not math.isfinite(monitored):
+            raise TrainingError(
+                f"{self.monitor_name} is {monitored} after step {self.turns.step} "
+                f"({self.turns.circumstances()})"
+            )
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         return {**record, **finite}
+
+    def _metrics(self, check: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        try:
+            with evaluating(self.turns.module):
+                return {name: float(value) for name, value in check().items()}
+        except DataError:
+            self._look_after()  # what cannot be ranked is often no more than not finite
+            raise
 
     def _is_better(self, record: Record) -> bool:
         if self.monitor_name is None:
@@ -274,6 +298,28 @@ class _Run:
         shown = {} if value is None else {self.monitor_name or "total": float(value)}
         self.progress.advance(self.n_untold, **shown)
         self.n_untold = 0
+
+    def _keep_latest(self) -> None:
+        if self.latest is None:
+            self.latest = Snapshot(self.turns.module)
+        self.latest.take(self.turns.step)
+        self.is_unproven = True
+
+    def _prove(self) -> None:
+        """Take the last check's weights for good ones, once a loss of theirs was finite."""
+        if self.latest and self.is_unproven and self.turns.n_finite > self.latest.step:
+            self.snapshot, self.latest = self.latest, self.snapshot
+            self.is_unproven = False
+
+    def _check_end(self) -> None:
+        """Raise if the weights to end with have a loss that is not finite."""
+        if self.restores and self.check is not None:
+            return  # they have a finite metric
+        self._look_after()
+
+    def _look_after(self) -> None:
+        with evaluating(self.turns.module), torch.enable_grad():
+            self.turns.look_after(self.last_batch)
 
     def _settle(self) -> None:
         """Give the module the weights that it is to end with."""

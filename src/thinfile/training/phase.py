@@ -70,9 +70,11 @@ class Ledger:
 
     def __init__(self) -> None:
         self._pending: list[tuple[int, tuple[str, ...], list[torch.Tensor]]] = []
+        self.last_step = 0  # whose terms were added
         self._sums: dict[str, list[float]] = {}
 
     def add(self, step: int, terms: Terms, total: torch.Tensor) -> None:
+        self.last_step = step
         values = [value.detach() for value in terms.values()]
         self._pending.append((step, (*terms, "total"), [*values, total.detach()]))
 
@@ -108,6 +110,7 @@ class Turns:
         self.module = module
         self.phases = phases
         self.step = 0  # updates done
+        self.n_finite = 0  # steps whose loss was read and found finite
         self._order = [i for i, phase in enumerate(phases) for _ in range(phase.n_steps)]
         self._own = [parameters_of(phase.optimizer) for phase in phases]
         self._trainable = {p for own in self._own for p in own if p.requires_grad}
@@ -146,12 +149,30 @@ class Turns:
 
     def look(self) -> None:
         """Raise if a loss has not been finite since the last look."""
+        seen = self.ledger.last_step
         fault = self.ledger.look()
-        if fault is not None:
-            raise TrainingError(
-                f"loss term {fault.term!r} is {fault.value} at step {fault.step} "
-                f"({self._circumstances()})"
-            )
+        if fault is None:
+            self.n_finite = seen
+            return
+        self.n_finite = fault.step - 1
+        raise TrainingError(
+            f"loss term {fault.term!r} is {fault.value} at step {fault.step} "
+            f"({self.circumstances()})"
+        )
+
+    def look_after(self, batch: Batch) -> None:
+        """Raise if a loss of the present weights is not finite; nothing is drawn or changed."""
+        device = self._own[0][0].device
+        forked = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=forked), self._precision:
+            for phase in self.phases:
+                for term, loss in phase.loss(batch).items():
+                    value = float(loss.detach())
+                    if not math.isfinite(value):
+                        raise TrainingError(
+                            f"loss term {term!r} is {value} after step {self.step} "
+                            f"({self.circumstances()})"
+                        )
 
     def check_weights(self) -> None:
         """Raise if the last update made a weight that is not finite: no loss has shown it yet."""
@@ -159,7 +180,7 @@ class Turns:
         largest = torch.stack([n.float() for n in torch._foreach_norm(weights, math.inf)])
         if not bool(torch.isfinite(largest).all()):
             raise TrainingError(
-                f"a weight is not finite after step {self.step} ({self._circumstances()})"
+                f"a weight is not finite after step {self.step} ({self.circumstances()})"
             )
 
     def learning_rates(self) -> dict[str, float]:
@@ -220,18 +241,32 @@ class Turns:
         if faults:
             raise ParameterError(f"train: {owner}: " + "; ".join(faults))
 
-    def _circumstances(self) -> str:
-        rate = float(self.phases[self._in_turn].optimizer.param_groups[0]["lr"])
+    def circumstances(self) -> str:
+        """Learning rate of each phase, and the largest gradient, for a message."""
         gradients = [
             (float(_values(p.grad).abs().max()), name)
             for name, p in self.module.named_parameters()
             if p.grad is not None and _values(p.grad).numel()
         ]
-        text = f"learning rate {rate:g}"
+        text = self._rates()
         if not gradients:
             return f"{text}, no gradient yet: look at the data or the first weights"
         size, name = max(gradients, key=lambda entry: (math.isnan(entry[0]), entry[0]))
         return f"{text}, largest gradient of the last update {size:.3g} in {name!r}"
+
+    def _rates(self) -> str:
+        rates = [f"{phase.optimizer.param_groups[0]['lr']:g}" for phase in self.phases]
+        if len(rates) == 1:
+            return f"learning rate {rates[0]}"
+        lowered = [
+            [term for term, owner in self._owner_of_term.items() if owner == index]
+            for index in range(len(rates))
+        ]
+        each = [
+            f"{rate} of {', '.join(names) or f'phase {index}'}"
+            for index, (rate, names) in enumerate(zip(rates, lowered, strict=True), start=1)
+        ]
+        return f"learning rates {'; '.join(each)}"
 
 
 def _weighted_sum(terms: Terms, weights: Mapping[str, float | Schedule], step: int) -> torch.Tensor:

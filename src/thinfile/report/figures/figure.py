@@ -140,6 +140,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
+PLAIN = (
+    "datum.value !== 0 && (abs(datum.value) < 1e-4 || abs(datum.value) >= 1e6) "
+    "? format(datum.value, '~e') : format(datum.value, '~r')"
+)
+"""Labels of an axis of any size: 10 and 0.005, and powers of ten only where those grow long."""
+
+
 def haloed(base: Any, **mark: Any) -> list[Any]:
     """The field `text` beside each point, over a white rim that keeps lines behind it off."""
     encoded = {"text": "text:N", "color": alt.value(INK)}

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import numpy.typing as npt
 
-from thinfile.report.figures.figure import Figure, data, palette
+from thinfile.report.figures.figure import PLAIN, Figure, data, palette
 from thinfile.report.figures.png import data_address, image_grid
 from thinfile.report.words import listing, three
 
@@ -94,7 +94,9 @@ def _panel(records: Sequence[Mapping[str, Any]], title: str, keys: Sequence[str]
         .mark_line(strokeWidth=1.8)
         .encode(
             x=alt.X("step:Q", title="Step", axis=alt.Axis(tickCount=5, format="~s")),
-            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4, format="~g", minExtent=38)),
+            y=alt.Y(
+                "value:Q", title=title, axis=alt.Axis(tickCount=4, labelExpr=PLAIN, minExtent=38)
+            ),
             color=alt.Color("name:N", scale=colour, legend=legend),
             strokeDash=alt.StrokeDash("name:N", scale=dash, legend=legend),
             tooltip=["name:N", "step:Q", alt.Tooltip("value:Q", format=".4f")],

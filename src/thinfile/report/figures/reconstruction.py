@@ -161,9 +161,7 @@ def out_of_the_ordinary(errors: Mapping[str, float]) -> str:
             f"No column is out of the ordinary: the largest error is that of {order[0]}, "
             f"{errors[order[0]]:,.1f} times its usual one."
         )
-    told = [f"{column} ({errors[column]:,.1f} times its usual error)" for column in found[:TOLD]]
-    if len(found) > TOLD:
-        told.append(f"{len(found) - TOLD} more")
+    told = [f"{column} ({errors[column]:,.1f} times its usual error)" for column in found]
     return f"Out of the ordinary: {listing(told)}."
 
 

@@ -173,8 +173,10 @@ def _trained_figure(trained: list[Trained], measure: str, title: str) -> Figure:
         for place, each in enumerate(trained)
     ]
     low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    room = max(high - low, 0.01)
-    scale = alt.Scale(domain=[low - 0.05 * room, high + 0.35 * room], nice=False, zero=False)
+    room = 0.1 * max(high - low, 0.01)
+    # Neither measure is below 0 or beyond 1.
+    ends = [max(0.0, low - room), min(1.0, high + room)]
+    scale = alt.Scale(domain=ends, nice=False, zero=False)
     colour = alt.condition("datum.real", alt.value(BASELINE), alt.value(METHOD))
     names = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=200)
     y = alt.Y("title:N", sort=[row["title"] for row in rows], title=None, axis=names)
@@ -183,7 +185,7 @@ def _trained_figure(trained: list[Trained], measure: str, title: str) -> Figure:
     chart = alt.layer(
         base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q"),
         base.mark_point(filled=True, size=90, opacity=1).encode(x="value:Q"),
-        *haloed(alt.Chart(data(rows)).encode(y=y, x="high:Q"), dx=8),
+        *haloed(alt.Chart(data(rows)).encode(y=y, x="value:Q"), dx=-13, dy=-11),
     ).properties(height=alt.Step(TRAINED_STEP))
     told = [f"{row['title']} {row['text']} ({row['range']})" for row in rows]
     return Figure(

@@ -26,6 +26,8 @@ from thinfile.synthetic.sides import CATEGORY, DATE, Sides, as_numbers, as_texts
 
 REAL, MADE = "Real rows", "Made rows"
 STEP = 20
+FIGURE_SHARE = 0.1
+"""Share of the axis that a printed figure takes."""
 MAX_BARS, MAX_DRAWN, MAX_POINTS = 30, 6, 1_500
 N_BINS, MAX_VALUES = 24, 10
 
@@ -56,18 +58,19 @@ def column_figure(found: Judgement) -> Figure | None:
 
 
 def _column_chart(columns: list[ColumnFidelity]) -> Any:
+    ends = [max(each.distance or 0.0, _other(each) or 0.0) for each in columns]
+    end = max(max(ends) * 1.2, 0.02)
     rows: list[Row] = [
         {
             "column": each.name,
             "distance": each.distance,
             "other": _other(each),
-            "edge": max(each.distance or 0.0, _other(each) or 0.0),
+            **_figure_place(each, FIGURE_SHARE * end),
             "text": three(each.distance),
         }
         for each in columns
     ]
-    end = max(row["edge"] for row in rows)
-    scale = alt.Scale(domain=[0, max(end * 1.2, 0.02)], nice=False)
+    scale = alt.Scale(domain=[0, end], nice=False)
     base = alt.Chart(data(rows)).encode(y=_names([row["column"] for row in rows], "column"))
     axis = alt.Axis(tickCount=5)
     bars = base.encode(x=alt.X("distance:Q", title="Distance", scale=scale, axis=axis))
@@ -81,8 +84,19 @@ def _column_chart(columns: list[ColumnFidelity]) -> Any:
             ]
         ),
         ticks.encode(x=alt.X("other:Q", scale=scale)),
-        *haloed(base.encode(x=alt.X("edge:Q", scale=scale)), dx=5),
+        *haloed(base.transform_filter("!datum.inside").encode(x=alt.X("at:Q", scale=scale)), dx=5),
+        bars.transform_filter("datum.inside")
+        .mark_text(align="right", dx=-5)
+        .encode(text="text:N", color=alt.value("white")),
     ).properties(height=alt.Step(STEP))
+
+
+def _figure_place(column: ColumnFidelity, room: float) -> Row:
+    """The figure stands at the end of its bar; where the marker is there, inside or behind it."""
+    distance, other = column.distance or 0.0, _other(column) or 0.0
+    is_crowded = distance <= other < distance + room
+    inside = is_crowded and distance > room
+    return {"inside": inside, "at": other if is_crowded and not inside else distance}
 
 
 def _other(column: ColumnFidelity) -> float | None:
@@ -149,11 +163,13 @@ def pair_figure(found: Judgement) -> Figure | None:
 
 
 def _pair_chart(rows: list[Row]) -> Any:
-    low = min(0.0, *(min(row["real"], row["made"]) for row in rows))
-    scale = alt.Scale(domain=[min(low * 1.05, -0.02), 1.02], nice=False)
+    values = [row[side] for row in rows for side in ("real", "made")]
+    low, high = min(0.0, *values), max(0.05, *values)
+    room = 0.03 * (high - low)
+    scale = alt.Scale(domain=[low - room, min(high + room, 1.02)], nice=False)
     kinds = sorted({row["measure"] for row in rows})
     colour, _ = palette(kinds)
-    diagonal = alt.Chart(data([{"at": low}, {"at": 1.0}])).mark_line(
+    diagonal = alt.Chart(data([{"at": low}, {"at": high}])).mark_line(
         color=GREY, strokeDash=[4, 3], strokeWidth=1
     )
     points = alt.Chart(data(rows)).mark_point(filled=True, size=34, opacity=0.55)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from thinfile.report.figures.figure import Figure, data, palette
+from thinfile.report.figures.figure import PLAIN, Figure, data, palette
 from thinfile.report.subject import Row, Subject, is_number
 from thinfile.report.words import listing, three
 
@@ -38,7 +38,9 @@ def training_figures(subject: Subject) -> list[Figure]:
     return sorted(figures, key=lambda figure: -len(figure.chart.vconcat))
 
 
-def history_figure(history: Any, title: str, *, name: str = "model") -> Figure | None:
+def history_figure(
+    history: Any, title: str, *, name: str = "model", without: Collection[str] = ()
+) -> Figure | None:
     """Losses and checks of one network's `history_`; None where there are fewer than two records.
 
     Parameters
@@ -47,8 +49,13 @@ def history_figure(history: Any, title: str, *, name: str = "model") -> Figure |
         List of records, or an object or mapping that holds one.
     title, name : str
         What the network is called, in words and within the page.
+    without : collection of str
+        Values of the records that are drawn elsewhere.
     """
-    records = _records(history)
+    records = [
+        {key: value for key, value in record.items() if key not in without}
+        for record in _records(history)
+    ]
     figure = _figure(title, name, records) if len(records) > 1 else None
     return figure if figure is not None and figure.chart.vconcat else None
 
@@ -78,18 +85,24 @@ def _figure(title: str, name: str, records: list[Row]) -> Figure:
     rows = [key for key in keys if key.endswith("_rows")]
     losses = [key for key in keys if _is_loss(key) and key not in (*checks, *weights, *rows)]
     place = _place(records)
+    shown = {
+        "Loss": [key for key in MAIN_LOSSES if key in losses],
+        "Other terms": [key for key in losses if key not in MAIN_LOSSES],
+        "Rows": rows,
+        "Weight λ": weights,
+        "Validation": checks,
+    }
+    drawn = {title: _rows(records, keys, place) for title, keys in shown.items()}
+    drawn = {title: values for title, values in drawn.items() if values}
     panels = [
-        _panel(records, [key for key in MAIN_LOSSES if key in losses], "Loss", place),
-        _panel(records, [key for key in losses if key not in MAIN_LOSSES], "Other terms", place),
-        _panel(records, rows, "Rows", place),
-        _panel(records, weights, "Weight λ", place),
-        _panel(records, checks, "Validation", place),
+        _panel(values, title, _axis_title(place), is_last=title == [*drawn][-1])
+        for title, values in drawn.items()
     ]
     return Figure(
         f"training-{name.replace('_', '-')}",
         title,
         _alt(title, records, losses, checks),
-        alt.vconcat(*[p for p in panels if p is not None], spacing=8).resolve_scale(
+        alt.vconcat(*panels, spacing=8).resolve_scale(
             color="independent", strokeDash="independent"
         ),
         size="small",
@@ -101,33 +114,34 @@ def _is_loss(key: str) -> bool:
     return key not in NOT_LOSSES and not key.startswith("learning_rate")
 
 
-def _panel(records: Sequence[Row], keys: Sequence[str], title: str, place: str) -> Any:
-    rows = [
+def _rows(records: Sequence[Row], keys: Sequence[str], place: str) -> list[Row]:
+    return [
         {"at": record.get(place, k + 1), "name": _name(key), "value": record.get(key)}
         for key in keys
         for k, record in enumerate(records)
         if is_number(record.get(key))
     ]
-    if not rows:
-        return None
+
+
+def _panel(rows: list[Row], title: str, place: str, *, is_last: bool) -> Any:
     colour, dash = palette(list(dict.fromkeys(row["name"] for row in rows)))
     base = alt.Chart(data(rows)).encode(
         x=alt.X(
             "at:Q",
-            title=_axis_title(place) if title == "Validation" else None,
+            title=place if is_last else None,
             axis=alt.Axis(tickCount=5, tickMinStep=1, format="d"),
         ),
         y=alt.Y(
             "value:Q",
             title=title,
             scale=alt.Scale(zero=title != "Validation"),
-            axis=alt.Axis(tickCount=4, format="~g", minExtent=38),
+            axis=alt.Axis(tickCount=4, labelExpr=PLAIN, minExtent=38),
         ),
         color=alt.Color("name:N", scale=colour, legend=alt.Legend(orient="top", columns=3)),
         strokeDash=alt.StrokeDash("name:N", scale=dash, legend=alt.Legend(orient="top", columns=3)),
         tooltip=[
             "name:N",
-            alt.Tooltip("at:Q", title=_axis_title(place)),
+            alt.Tooltip("at:Q", title=place),
             alt.Tooltip("value:Q", format=".4f"),
         ],
     )

@@ -109,7 +109,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     X = pl.DataFrame({"amount": rng.lognormal(size=300), "shop": rng.choice(["a", "b"], 300)})
     save(Autoencoder(max_epochs=1, random_state=0).fit(X), folder / "autoencoder")
-    told = pl.DataFrame({ROW: [1234, 5], SCORE: [0.987, 0.9], LABEL: [1, 0]})
+    told = pl.DataFrame(
+        {ROW: [1234, 5], SCORE: [0.987, 0.9], LABEL: [1, 0], "payment": ["p7", HOSTILE]}
+    )
     few = pl.DataFrame({"amount": [900.0, 1.0], "shop": [HOSTILE, "b"]})
     pl.concat([told, few], how="horizontal").write_parquet(folder / SUSPECTS)
     return folder
@@ -188,8 +190,8 @@ def test_where_alerts_suffice_nothing_is_said_of_a_ceiling(tmp_path: Path) -> No
 def test_suspects_are_shown_with_what_was_expected(run: Path) -> None:
     part = next(p for p in parts_of(fraud_subject(make()), run) if p.name == "unusual")
     assert [figure.title for figure in part.figures] == [
-        "Row 1,234: score 0.987, in truth a fraud",
-        "Row 5: score 0.900, in truth genuine",
+        "Row 1,234 (payment p7): score 0.987, in truth a fraud",
+        f"Row 5 (payment {HOSTILE}): score 0.900, in truth genuine",
     ]
     first = [cell.text for cell in part.tables[0].rows[0]]
     assert first[:4] == ["1,234", "0.987", "amount", "900"]

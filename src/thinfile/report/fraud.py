@@ -232,6 +232,7 @@ def _unusual(subject: Subject, run: Path) -> Part | None:
                     model, features, place, name=f"unusual-{place + 1}", how_to_read=place == 0
                 ),
                 told,
+                [name for name in features.columns if name not in model.schema_.features],
             )
             for place, told in enumerate(shown.to_dicts())
         ]
@@ -248,17 +249,19 @@ def _unusual(subject: Subject, run: Path) -> Part | None:
             f"The {count(shown.height)} test rows that {subject.title(str(subject.choice))} "
             "suspects most, as an autoencoder of the training rows sees them. It was told of no "
             "fraud when it learnt what is usual: it says where a row is out of the ordinary, and "
-            "not why it is suspected."
+            "not why it is suspected. Rows are counted from 0."
         ],
         figures=figures,
         tables=[_unusual_table(shown, explained)],
     )
 
 
-def _titled(figure: Figure, told: Row) -> Figure:
+def _titled(figure: Figure, told: Row, names: Sequence[str]) -> Figure:
+    """With the row's ids and time, by which a person finds it again."""
     kind = "a fraud" if told[LABEL] == 1 else "genuine"
-    title = f"Row {count(told[ROW])}: score {three(told[SCORE])}, in truth {kind}"
-    return replace(figure, title=title)
+    known = ", ".join(f"{name} {told[name]}" for name in names)
+    row = f"Row {count(told[ROW])}" + (f" ({known})" if known else "")
+    return replace(figure, title=f"{row}: score {three(told[SCORE])}, in truth {kind}")
 
 
 def _unusual_table(shown: pl.DataFrame, explained: pl.DataFrame) -> Table:

@@ -19,7 +19,6 @@ COPIES, STRONG, SOME, NONE, UNSETTLED, UNKNOWN = (
     "unsettled",
     "unknown",
 )
-RISKS = (COPIES, STRONG, SOME, NONE, UNSETTLED, UNKNOWN)
 REFUSED = (COPIES, STRONG)
 """Risks at which `thinfile generate` does not write."""
 

@@ -123,6 +123,9 @@ def test_options_hold_their_rules(options: FraudOptions) -> None:
         replace(options, alerts=0.0, genuine=3).check()
     with pytest.raises(ParameterError, match="dan do not take one table with rare events"):
         replace(options, methods=("dan",)).names()
+    assert FraudOptions().share_of_alerts(57_000) == 0.001
+    assert FraudOptions().share_of_alerts(800) == 20 / 800
+    assert FraudOptions(alerts=0.01).share_of_alerts(800) == 0.01
     assert FraudOptions().n_genuine(10) == 1000
     assert FraudOptions().n_genuine(100) == 2000
     assert FraudOptions().n_genuine(400) == 5000

@@ -77,7 +77,7 @@ class Budgets(click.ParamType[tuple[int | str, ...]]):
 @click.option(
     "--alerts",
     type=click.FloatRange(0, 0.5, min_open=True),
-    help="With --group fraud: share of rows that can be looked into.  [default: 0.001]",
+    help="With --group fraud: share of rows that can be looked into.  [default: 0.001, or 20 rows]",
 )
 @click.option(
     "--top",

@@ -14,12 +14,13 @@ from thinfile.params import check_params
 ALL_LABELS = "all"
 MIN_FRAUDS = 2
 """Labelled frauds without which no method can be fitted."""
+USUAL_ALERTS, MIN_ALERTS = 0.001, 20
 MIN_GENUINE, MAX_GENUINE, GENUINE_PER_FRAUD = 1_000, 5_000, 20
 
 _RULES = {
     "genuine": params.optional(params.integer(10)),
     "test_share": params.real(0.05, 0.5),
-    "alerts": params.real(0, 0.5, bounds="(]"),
+    "alerts": params.optional(params.real(0, 0.5, bounds="(]")),
     "top": params.integer(1),
     "target_rate": params.optional(params.real(0, 1, bounds="()")),
     "n_seeds": params.integer(1),
@@ -49,8 +50,9 @@ class FraudOptions:
         Columns that no model sees, such as one that is filled in when a fraud is known.
     test_share : float from 0.05 to 0.5
         Share of the rows that is tested.
-    alerts : float in (0, 0.5]
-        Share of the tested rows that can be looked into: recall is measured there.
+    alerts : float in (0, 0.5], optional
+        Share of the tested rows that can be looked into: recall is measured there. One in a
+        thousand by default, or as many as make 20 alerts, as fewer are chance.
     top : int ≥ 1
         Alerts that precision is measured for.
     target_rate : float, optional
@@ -76,7 +78,7 @@ class FraudOptions:
     time: str | None = None
     ignore: Sequence[str] = ()
     test_share: float = 0.2
-    alerts: float = 0.001
+    alerts: float | None = None
     top: int = 100
     target_rate: float | None = None
     methods: Sequence[str] | None = None
@@ -116,6 +118,10 @@ class FraudOptions:
                 f"fraud: labels={wrong[0] if wrong else ()!r} must be whole numbers of labelled "
                 f"frauds ≥ {MIN_FRAUDS}, or 'all'"
             )
+
+    def share_of_alerts(self, n_test: int) -> float:
+        """Share of `n_test` tested rows that recall is measured at."""
+        return self.alerts or min(0.5, max(USUAL_ALERTS, MIN_ALERTS / n_test))
 
     def n_genuine(self, n_frauds: int) -> int:
         """Labelled genuine rows beside `n_frauds` labelled frauds."""

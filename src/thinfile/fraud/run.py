@@ -106,6 +106,7 @@ class _Run:
         self.budgets = sorted({min(n, n_frauds) for n in wanted})
         self.short = [n for n in wanted if n > n_frauds]
         self.top = min(options.top, len(task.test))
+        self.alerts = options.share_of_alerts(len(task.test))
         self.cells = FraudCells(task, options)
         self.settings = self._describe()
 
@@ -141,7 +142,7 @@ class _Run:
         board = fraud_board(
             y,
             scores,
-            alerts=options.alerts,
+            alerts=self.alerts,
             top=self.top,
             random_state=options.random_state,
         )
@@ -155,7 +156,7 @@ class _Run:
             board,
             choices,
             leak_headline(probes),
-            alerts=options.alerts,
+            alerts=self.alerts,
             top=self.top,
             failed=failed,
         )
@@ -215,7 +216,7 @@ class _Run:
             "n_genuine": {
                 str(b): min(options.n_genuine(b), len(task.of_class(0))) for b in self.budgets
             },
-            "alerts": options.alerts,
+            "alerts": self.alerts,
             "top": self.top,
             "seeds": self.seeds,
             "methods": self.names,

@@ -55,7 +55,7 @@ class DCGAN(TableModel):
     Parameters
     ----------
     n_latent : int ≥ 1
-        Width of z.
+        Width of z, the noise; above the number of pixels is fine, as nothing is squeezed through.
     widths : (int, int)
         Channels of the generator: after the dense layer, after the first convolution.
     discriminator_widths : (int, int)

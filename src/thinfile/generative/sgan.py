@@ -68,7 +68,7 @@ class SGANClassifier(Estimator):
     generator_widths : "auto" or sequence of int ≥ 1
         Hidden units of the generator (tables: 64, 64); two numbers of channels for images.
     n_latent : int ≥ 1
-        Noise numbers per made row.
+        Noise numbers per made row; more than columns is fine, as nothing is squeezed through.
     norm : {"auto", "spectral", "batch", None}
         "auto": spectral for tables, None for images.
     dropout : "auto" or float in [0, 1)

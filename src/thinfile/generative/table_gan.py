@@ -42,7 +42,7 @@ class TableGAN(TableModel):
     Parameters
     ----------
     n_latent : int ≥ 1
-        Width of z.
+        Width of z, the noise; above the number of columns is fine, as nothing is squeezed through.
     widths, discriminator_widths : sequence of int ≥ 1
         Hidden layers of the generator and the discriminator.
     dropout : float in [0, 1)

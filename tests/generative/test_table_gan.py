@@ -1,6 +1,8 @@
 """The GAN for tables: what it makes, what it never makes, and what it refuses."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import polars as pl
@@ -227,3 +229,11 @@ def test_conditions_follow_logarithms_in_training_and_rows_in_sampling():
         assert (codes[rows, asked.column.numpy()] == asked.code.numpy()).all()
         assert (asked.one_hot.sum(1) == 1).all()
     assert conditions.position(3, 2) == 4
+
+
+def test_a_fitted_model_is_pickled_and_copied():
+    """Its layers with spectral norm refuse it."""
+    for again in (pickle.loads(pickle.dumps(MODEL)), copy.deepcopy(MODEL)):
+        assert again.get_params() == MODEL.get_params()
+        assert again.sample(9, random_state=1).equals(MODEL.sample(9, random_state=1))
+    assert pickle.loads(pickle.dumps(TableGAN(**TINY))).get_params()["max_steps"] == 12

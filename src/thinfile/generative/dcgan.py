@@ -17,7 +17,7 @@ from thinfile.errors import DataError
 from thinfile.generative.adversarial import Run, make_run, whole_packs
 from thinfile.generative.alike import CANDIDATES, choose_alike
 from thinfile.generative.image_game import TWO_WIDTHS, ImageGame, ImageSpace
-from thinfile.generative.networks_state import get_both, set_both
+from thinfile.generative.networks_state import PickledByState, get_both, set_both
 from thinfile.generative.new_rows import MAX_ROUNDS, image_hashes
 from thinfile.generative.tricks import trick_values
 from thinfile.params import Rule
@@ -45,7 +45,7 @@ MEASURED_IMAGES = 1000
 LEAST_SIDE = 4
 
 
-class DCGAN(TableModel):
+class DCGAN(PickledByState, TableModel):
     """Convolutional GAN: makes images like those it was fitted to.
 
     Use it on small grey or coloured images of one size (digits, patches), thousands of them. Do

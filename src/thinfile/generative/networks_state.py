@@ -32,3 +32,25 @@ def set_both(game: Game, weights: Mapping[str, npt.NDArray[Any]]) -> None:
         module: nn.Module = getattr(game, side)
         set_weights(module, weights, start=f"{side}.", owner=f"the {side}")
         module.eval()
+
+
+class PickledByState:
+    """A fitted GAN that is pickled as its arguments and its state.
+
+    Layers with spectral norm refuse to be pickled, and their weights do not.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not hasattr(self, "game_"):
+            kept: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+            return kept
+        model: Any = self
+        return {"arguments": model.get_params(deep=False), "state": model.get_state()}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        model: Any = self
+        if "arguments" not in kept:
+            super().__setstate__(kept)  # type: ignore[misc]
+            return
+        model.__init__(**kept["arguments"])
+        model.set_state(kept["state"])

@@ -17,7 +17,7 @@ from thinfile.data.modes import ModeEncoder
 from thinfile.data.row_hash import known, row_hashes
 from thinfile.generative.adversarial import Run, make_run, whole_packs
 from thinfile.generative.alike import CANDIDATES, choose_alike
-from thinfile.generative.networks_state import get_both, set_both
+from thinfile.generative.networks_state import PickledByState, get_both, set_both
 from thinfile.generative.new_rows import draw_new
 from thinfile.generative.realness import realness
 from thinfile.generative.table_columns import TableColumns
@@ -31,7 +31,7 @@ from thinfile.training.device import lean_cpu, seeded
 MEASURED_ROWS = 1500
 
 
-class TableGAN(TableModel):
+class TableGAN(PickledByState, TableModel):
     """Conditional GAN on the columns of a table: makes new rows, also of a rare kind.
 
     Use it to make rows where several columns hang together in ways that a VAE blurs, or rows of a

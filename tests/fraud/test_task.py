@@ -99,7 +99,7 @@ def test_rows_without_a_label_are_trained_on_and_not_tested(payments: pl.DataFra
         (pl.lit(1).alias("fraud"), "frauds and 0 genuine rows, of which 2 and 1 are needed"),
         (
             (pl.col("payment") == 3).cast(pl.Int64).alias("fraud"),
-            r"has 1 frauds? and|has 0 frauds and",
+            r"has 1 frauds and [\d,]+ genuine rows, of which 2 and 1 are needed",
         ),
         (pl.lit(None, dtype=pl.Int64).alias("fraud"), "empty in every row"),
     ],

@@ -43,8 +43,8 @@ from thinfile.training.device import choose_device
 from thinfile.training.progress import Progress, SilentProgress
 
 COLUMN_LIMIT = 0.99
-"""AUC of one column from which on it is taken for a leak. An honest column of card payments has
-0.97, and finds no more than three quarters of the frauds, as genuine rows are so many."""
+"""AUC of one column from which on it is taken for a leak. The strongest honest column of the
+published card payments (V14) has 0.95, and more in samples, at an average precision of 0.62."""
 MAX_REFERENCE = 20_000
 """Test rows whose distributions are kept to measure drift by."""
 VERSIONED = ("thinfile", "torch", "lightgbm", "scikit-learn", "polars")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from thinfile.data.windows import Windows
 from thinfile.errors import DataError
 
-Scaling = Literal["standard", "robust", "minmax", "none"]
 SCALINGS = ("standard", "robust", "minmax", "none")
 QUARTILES_OF_NORMAL = 1.3489795
 """Distance between the quartiles of a normal distribution of standard deviation 1."""
